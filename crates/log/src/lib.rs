@@ -2,12 +2,24 @@
 //!
 //! [`Log`] is the one interface. Its calls never block and never fail on the spot: what becomes of them arrives
 //! later as a [`Completion`], in the order of the calls for each room, through the sink that the handle was opened
-//! with. So a shard's thread never waits for a disk, and an engine that is a network away fits behind the same calls.
+//! with; only a read, which its ticket names, may be answered later than what was asked after it. So a shard's thread
+//! never waits for a disk, and an engine that is a network away fits behind the same calls.
+//!
+//! [`Store`] is a server's log: it gives each shard a handle that keeps a room where its durability says. Beneath it
+//! are `memory` and `sqlite`, one file for `Async` rooms and one for `Sync` rooms.
 //!
 //! This crate knows rooms and their events, and no client and no wire format. The stored form of an event is its own
 //! (`stored`), versioned and checksummed, so that neither a change of the wire nor of the model breaks old logs.
 
+mod board;
+#[cfg(test)]
+mod contract;
 mod epoch;
+mod faulty;
+mod memory;
+mod sqlite;
+mod store;
+mod stored;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +27,10 @@ use std::time::Duration;
 use madang_room::{Entry, RoomName, Seq, Timestamp};
 
 pub use epoch::{EPOCHS_MAX, Epoch, Epochs};
+pub use faulty::{Control, FaultyLog};
+pub use memory::MemoryLog;
+pub use sqlite::{COMMIT_EVENTS, COMMIT_WITHIN, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
+pub use store::{CloseError, FileStats, OpenError, Stats, Store};
 
 /// What an acknowledgment of an event means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -72,12 +88,22 @@ impl Record {
     pub fn at(&self) -> Timestamp {
         self.entries[self.entries.len() - 1].at
     }
+
+    /// The part of it that a trim at `first` leaves; all of it where `first` is not inside.
+    fn starting_at(self: Arc<Record>, first: Seq) -> Arc<Record> {
+        if first <= self.first() || first > self.last() {
+            return self;
+        }
+        let trimmed = self.entries.partition_point(|entry| entry.seq < first);
+        Arc::new(Record::new(self.entries[trimmed..].to_vec()))
+    }
 }
 
 /// One shard's handle to the log. Every call returns at once; see [`Completion`] for what comes back.
 pub trait Log: Send {
     /// Loads a room, or begins a new one where none is stored. Answer: [`Completion::Loaded`].
-    /// A room is loaded before anything else is asked of it, by one shard.
+    /// A room is loaded before anything else is asked of it, by one shard. Its durability changes only over a restart:
+    /// what was stored with the other one is moved then.
     fn load(&mut self, room: &RoomName, durability: Durability);
 
     /// Appends `record` if the room's last position is `expected`, which names the version that the caller decided on.
@@ -88,8 +114,9 @@ pub trait Log: Send {
     /// Reads entries that are kept, also those whose append is still under way. Answer: [`Completion::Read`].
     fn read(&mut self, ticket: Ticket, room: &RoomName, range: Range, limit: usize);
 
-    /// Stores the state after `seq`, so that loading starts there, and forgets entries before `trim.first` and those
-    /// before `trim.before`; never one after `seq`. Not answered; where it fails the older snapshot and entries stay.
+    /// Stores the state after `seq`, so that loading starts there, and forgets entries before `trim.first` and records
+    /// that ended before `trim.before`; never an entry after `seq`. Not answered; where it fails the older snapshot and
+    /// entries stay.
     fn snapshot(&mut self, room: &RoomName, seq: Seq, state: String, trim: Trim);
 
     /// The caller is done with the room; it may be loaded again, by anyone. A `Memory` room is forgotten.

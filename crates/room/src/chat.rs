@@ -311,7 +311,8 @@ mod tests {
 
     fn acts() -> impl Strategy<Value = Act> {
         let text = prop_oneof![Just("a"), Just("b")].prop_map(|text| Text::parse(text).unwrap());
-        let key = proptest::option::of(prop_oneof![Just("k"), Just("l")].prop_map(|key| Key::parse(key).unwrap()));
+        let key =
+            proptest::option::of(prop_oneof![Just("k"), Just("l")].prop_map(|key| Key::parse(key).unwrap()));
         let command = prop_oneof![
             3 => proptest::option::of(0..5u32).prop_map(|capacity| Command::Join { capacity }),
             3 => (text.clone(), key).prop_map(|(text, key)| Command::Say { text, key }),

@@ -199,7 +199,11 @@ fn normalised(raw: &str, bytes_max: usize, slash_allowed: bool) -> Result<SmolSt
 /// NFKC and case folded, so that width, case and composition make no difference.
 fn folded(shown: &SmolStr) -> SmolStr {
     if shown.is_ascii() {
-        return if shown.bytes().any(|b| b.is_ascii_uppercase()) { shown.to_lowercase_smolstr() } else { shown.clone() };
+        return if shown.bytes().any(|b| b.is_ascii_uppercase()) {
+            shown.to_lowercase_smolstr()
+        } else {
+            shown.clone()
+        };
     }
     let compatible: String = shown.nfkc().collect();
     caseless::default_case_fold_str(&compatible).nfkc().collect()
@@ -253,7 +257,18 @@ mod tests {
 
     #[test]
     fn some_names_speak_for_the_server() {
-        for name in ["admin", "Admin", "аdmin", "SYSTEM", "root", "host", "server", "Guest1", "guest007", "ＧＵＥＳＴ2"] {
+        for name in [
+            "admin",
+            "Admin",
+            "аdmin",
+            "SYSTEM",
+            "root",
+            "host",
+            "server",
+            "Guest1",
+            "guest007",
+            "ＧＵＥＳＴ2",
+        ] {
             assert!(Nick::parse(name).unwrap().is_reserved(), "{name}");
         }
         for name in ["guest", "guesty", "hosts", "mina", "Guest1a"] {

@@ -71,7 +71,9 @@ mod tests {
     fn a_session_id_reads_what_it_writes() {
         let id = SessionId(*b"\x00\x9f\xff0123456789abc");
         assert_eq!(SessionId::parse(&id.to_string()), Some(id));
-        for wrong in ["", "s_", "009fff", "s_zz9fff30313233343536373839616263", "s_+f9fff30313233343536373839616263"] {
+        for wrong in
+            ["", "s_", "009fff", "s_zz9fff30313233343536373839616263", "s_+f9fff30313233343536373839616263"]
+        {
             assert_eq!(SessionId::parse(wrong), None, "{wrong}");
         }
         assert_eq!(SessionId::parse(&id.to_string().to_uppercase().replace("S_", "s_")), None);

@@ -41,7 +41,9 @@ pub enum Refusal {
     BadKey { bytes: usize },
     #[error("{what} may have {max} bytes; the rest was skipped")]
     TooLong { what: &'static str, max: usize },
-    #[error("that is more than {per_second} lines a second; slow down, the rest of what you sent was skipped")]
+    #[error(
+        "that is more than {per_second} lines a second; slow down, the rest of what you sent was skipped"
+    )]
     TooFast { per_second: u32 },
     #[error("you can be in {max} rooms at once; leave one first")]
     TooManyRooms { max: u32 },

@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_languages_and_emoji_need_survives() {
-        for text in ["안녕하세요", "👩‍👩‍👧‍👦", "❤️", "می‌خواهم", "\u{1112}\u{1161}\u{11ab}글"] {
+        for text in ["안녕하세요", "👩‍👩‍👧‍👦", "❤️", "می‌خواهم", "\u{1112}\u{1161}\u{11ab}글"]
+        {
             assert_eq!(said(text), text);
         }
     }

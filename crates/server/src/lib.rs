@@ -1,1 +1,27 @@
-//! (skeleton)
+//! Madang's server: shards, sessions and doors.
+//!
+//! Start reading at `shard`: it is one thread's rooms (`rooms`), names
+//! (`directory`) and connections (`home`), which speak to each other, and to other shards, in `message`s. `driver`
+//! is the thread around it, `porter` the one that accepts, `server` the whole.
+//!
+//! This crate never parses bytes by hand (`madang-wire` does) and never decides what a room allows (`madang-room`).
+
+mod batch;
+mod clock;
+pub mod config;
+mod directory;
+mod driver;
+mod home;
+mod message;
+mod metrics;
+mod net;
+mod placement;
+mod porter;
+mod rooms;
+mod server;
+mod shard;
+#[cfg(test)]
+mod tests;
+mod token;
+
+pub use server::{Server, StartError, Stopper};

@@ -9,21 +9,44 @@ use smol_str::SmolStr;
 pub enum Answer {
     Welcome(Box<Welcome>),
     /// `from` is the name until now.
-    Nick { from: Nick, nick: Nick },
+    Nick {
+        from: Nick,
+        nick: Nick,
+    },
     Joined(Box<Joined>),
-    Left { room: RoomName },
+    Left {
+        room: RoomName,
+    },
     /// A message, topic or capacity that is event `seq` now.
-    Recorded { seq: Seq },
-    Topic { room: RoomName, topic: Option<Text> },
-    Told { to: Nick, text: Text },
-    Rooms { rooms: Vec<RoomRow> },
+    Recorded {
+        seq: Seq,
+    },
+    Topic {
+        room: RoomName,
+        topic: Option<Text>,
+    },
+    Told {
+        to: Nick,
+        text: Text,
+    },
+    Rooms {
+        rooms: Vec<RoomRow>,
+    },
     /// `members`: none where there are more than the presence limit.
-    Who { room: RoomName, count: usize, members: Option<Vec<Nick>> },
+    Who {
+        room: RoomName,
+        count: usize,
+        members: Option<Vec<Nick>>,
+    },
     History(Box<History>),
     /// Of `echo`.
-    Echo { on: bool },
+    Echo {
+        on: bool,
+    },
     /// Lines of help (text doors only).
-    Help { lines: Vec<String> },
+    Help {
+        lines: Vec<String>,
+    },
     /// Of `ping`.
     Pong,
     /// Of `bye`.

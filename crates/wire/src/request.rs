@@ -34,25 +34,66 @@ pub enum RequestId {
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "docs/protocol.md describes each op and its fields; this is the same list")]
 pub enum Op {
-    Hello { nick: Option<Nick>, resume: Option<SmolStr> },
-    Nick { nick: Nick },
-    Join { room: RoomName, after: Option<Seq>, epoch: Option<SmolStr>, capacity: Option<u32>, echo: Option<bool> },
-    Leave { room: Option<RoomName> },
-    Say { room: Option<RoomName>, text: Text, key: Option<Key> },
+    Hello {
+        nick: Option<Nick>,
+        resume: Option<SmolStr>,
+    },
+    Nick {
+        nick: Nick,
+    },
+    Join {
+        room: RoomName,
+        after: Option<Seq>,
+        epoch: Option<SmolStr>,
+        capacity: Option<u32>,
+        echo: Option<bool>,
+    },
+    Leave {
+        room: Option<RoomName>,
+    },
+    Say {
+        room: Option<RoomName>,
+        text: Text,
+        key: Option<Key>,
+    },
     /// `text: None` asks for the topic.
-    Topic { room: Option<RoomName>, text: Option<Text> },
-    Capacity { room: Option<RoomName>, capacity: u32 },
-    Tell { to: Nick, text: Text },
-    Rooms { prefix: Option<SmolStr>, limit: usize },
-    Who { room: Option<RoomName> },
+    Topic {
+        room: Option<RoomName>,
+        text: Option<Text>,
+    },
+    Capacity {
+        room: Option<RoomName>,
+        capacity: u32,
+    },
+    Tell {
+        to: Nick,
+        text: Text,
+    },
+    Rooms {
+        prefix: Option<SmolStr>,
+        limit: usize,
+    },
+    Who {
+        room: Option<RoomName>,
+    },
     /// At most one of `after` and `before`; neither asks for the newest. `said_only` leaves out all but messages.
-    History { room: Option<RoomName>, after: Option<Seq>, before: Option<Seq>, limit: usize, said_only: bool },
+    History {
+        room: Option<RoomName>,
+        after: Option<Seq>,
+        before: Option<Seq>,
+        limit: usize,
+        said_only: bool,
+    },
     /// One's own messages too, for the whole connection.
-    Echo { on: bool },
+    Echo {
+        on: bool,
+    },
     /// The rest of this connection is JSON.
     Json,
     /// `None` asks for the list.
-    Help { command: Option<SmolStr> },
+    Help {
+        command: Option<SmolStr>,
+    },
     Ping,
     Bye,
 }

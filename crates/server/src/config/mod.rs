@@ -2,13 +2,34 @@
 //!
 //! A configuration is read from a file (`file`), overridden by environment and flags in the binary, and arrives here
 //! whole: whoever holds a [`Config`] need not check it again.
+//!
+//! Elsewhere: the names of all keys (`keys`), how a value is read and a mistake is told (`section`, `report`), how
+//! durations, sizes and addresses are written (`units`), which room a rule is for (`pattern`).
 
-use std::net::SocketAddr;
+mod file;
+mod keys;
+mod later;
+mod pattern;
+mod report;
+mod section;
+#[cfg(test)]
+mod tests;
+mod units;
+
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use madang_log::{Durability, Retention};
-use madang_room::RoomName;
+use madang_room::{NameError, RoomName};
+
+pub use report::{ConfigError, Mistake, Warning};
+pub use units::{ADDRESS_TAKES, address, duration, size};
+
+/// More threads than this are a slip: a shard is for a core.
+pub const SHARDS_MAX: usize = 256;
+/// Where lines are spoken unless something else is said.
+const TCP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2022);
 
 /// All of the server's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,6 +54,39 @@ pub struct Config {
     pub rooms: Vec<RoomRule>,
 }
 
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            data: PathBuf::from("madang-data"),
+            shards: 0,
+            presence_limit: 100,
+            write_timeout: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(5),
+            session_grace: Duration::from_secs(30),
+            limits: Limits::default(),
+            listeners: vec![Listener::chat(TCP_DEFAULT)],
+            rooms: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// The settings of a room: those of the first rule that its name matches, or the defaults.
+    pub fn room_settings(&self, room: &RoomName) -> &RoomSettings {
+        let rule = self.rooms.iter().find(|rule| rule.matches(room));
+        rule.map_or(&RoomSettings::DEFAULT, |rule| &rule.settings)
+    }
+
+    /// An address that two listeners want, where there is one. Port 0 is another port each time.
+    pub fn contested_bind(&self) -> Option<SocketAddr> {
+        let binds = self.listeners.iter().map(|listener| listener.bind).enumerate();
+        let mut contested = binds.filter(|(at, bind)| {
+            bind.port() != 0 && self.listeners[..*at].iter().any(|earlier| earlier.bind == *bind)
+        });
+        contested.next().map(|(_, bind)| bind)
+    }
+}
+
 /// Bounds on what one peer may use. Those that say so don't count for peers on loopback.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
@@ -45,6 +99,17 @@ pub struct Limits {
     pub rooms_per_session: u32,
     /// Shared bytes that a member may be behind before events are dropped for it and announced as a gap.
     pub backlog_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections_per_ip: 50,
+            messages_per_second: 20,
+            rooms_per_session: 50,
+            backlog_bytes: 1 << 20,
+        }
+    }
 }
 
 /// One way in.
@@ -60,6 +125,29 @@ pub struct Listener {
     pub keepalive: Duration,
     /// How long a client may say nothing before it is disconnected; zero is for ever.
     pub idle_timeout: Duration,
+}
+
+impl Listener {
+    /// A listener for rooms with the defaults of all its other settings.
+    pub fn chat(bind: SocketAddr) -> Listener {
+        Listener::new(bind, Service::Chat { room: plaza(), framing: Framing::Line })
+    }
+
+    /// A listener with the defaults of all its other settings.
+    pub fn new(bind: SocketAddr, service: Service) -> Listener {
+        Listener {
+            bind,
+            service,
+            backlog: 4096,
+            keepalive: Duration::from_secs(60),
+            idle_timeout: Duration::ZERO,
+        }
+    }
+}
+
+/// Where a newcomer lands unless something else is said.
+fn plaza() -> RoomName {
+    RoomName::parse("plaza").expect("a name of letters is valid")
 }
 
 /// What a TCP listener serves.
@@ -86,6 +174,17 @@ pub enum Service {
     },
 }
 
+impl Service {
+    /// Its name in the configuration and in the line that announces the listener.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Service::Chat { .. } => "chat",
+            Service::Echo { .. } => "echo",
+            Service::Relay { .. } => "relay",
+        }
+    }
+}
+
 /// What one message of a `chat` connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
@@ -98,10 +197,23 @@ pub enum Framing {
 /// Settings of the rooms whose name matches.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoomRule {
-    /// A name in which `*` stands for any characters and `?` for one; compared as names are, without case.
+    /// A name in which `*` stands for any characters and `?` for one, folded as names are for comparing: see
+    /// [`RoomRule::new`].
     pub pattern: String,
     /// Theirs.
     pub settings: RoomSettings,
+}
+
+impl RoomRule {
+    /// A rule for the rooms that match `pattern`, as it was written. It must be a name but for its `*` and `?`.
+    pub fn new(pattern: &str, settings: RoomSettings) -> Result<RoomRule, NameError> {
+        Ok(RoomRule { pattern: pattern::folded(pattern)?, settings })
+    }
+
+    /// Is it for this room?
+    pub fn matches(&self, room: &RoomName) -> bool {
+        pattern::matches(&self.pattern, room.key())
+    }
 }
 
 /// Settings of one room.
@@ -113,4 +225,19 @@ pub struct RoomSettings {
     pub durability: Durability,
     /// How much of its past it keeps.
     pub retention: Retention,
+}
+
+impl RoomSettings {
+    /// Those of a room that no rule is for.
+    pub const DEFAULT: RoomSettings = RoomSettings {
+        capacity: 0,
+        durability: Durability::Async,
+        retention: Retention { keep: 10_000, keep_for: None },
+    };
+}
+
+impl Default for RoomSettings {
+    fn default() -> RoomSettings {
+        RoomSettings::DEFAULT
+    }
 }

@@ -1,0 +1,170 @@
+//! What one wake brought to a room, ready to be written to everybody who is there.
+//!
+//! A batch is made once by the room's shard and shared by all shards that have members in the room. Each wire form is
+//! encoded once, by whoever needs it first; members are written straight from those bytes.
+
+use std::sync::{Arc, OnceLock};
+
+use madang_room::{Entry, Event, Presence, RoomName, Seq};
+use madang_wire::{Happening, json, text};
+
+use crate::metrics::Metrics;
+use crate::placement::ConnRef;
+
+/// How a member is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text(text::Form),
+    Json,
+    Raw,
+}
+
+impl Form {
+    /// Four forms of text, one of JSON, one of raw bytes.
+    const COUNT: usize = 6;
+
+    fn index(self) -> usize {
+        match self {
+            Form::Text(form) => form.index(),
+            Form::Json => 4,
+            Form::Raw => 5,
+        }
+    }
+}
+
+/// Whose members a batch is for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Room(RoomName),
+    /// The connections of one `relay` listener.
+    Relay(u16),
+}
+
+/// One thing that members are told, and who did it.
+#[derive(Debug)]
+pub(crate) struct Item {
+    pub(crate) author: Option<ConnRef>,
+    pub(crate) what: What,
+}
+
+#[derive(Debug)]
+pub(crate) enum What {
+    Logged(Entry),
+    Presence(Presence),
+    Raw(Box<[u8]>),
+}
+
+impl What {
+    fn is_told_to_its_author(&self, echo: bool) -> bool {
+        match self {
+            What::Presence(_) => false,
+            What::Logged(Entry { event: Event::Said { .. }, .. }) | What::Raw(_) => echo,
+            What::Logged(_) => true,
+        }
+    }
+}
+
+/// Items of one place, in order. Never empty.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) place: Place,
+    pub(crate) items: Vec<Item>,
+    encoded: [OnceLock<Encoded>; Form::COUNT],
+    metrics: Arc<Metrics>,
+}
+
+/// A batch in one form: the bytes of all items, and where each ends.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Batch {
+    pub(crate) fn new(place: Place, items: Vec<Item>, metrics: Arc<Metrics>) -> Batch {
+        debug_assert!(!items.is_empty());
+        Batch { place, items, encoded: Default::default(), metrics }
+    }
+
+    /// The batch in `form`, encoded by the first who asks.
+    pub(crate) fn encoded(&self, form: Form) -> &Encoded {
+        self.encoded[form.index()].get_or_init(|| {
+            self.metrics.encodings.inc();
+            self.encode(form)
+        })
+    }
+
+    fn encode(&self, form: Form) -> Encoded {
+        // A line is its text and a few names: 96 bytes hold most.
+        let mut bytes = Vec::with_capacity(96 * self.items.len());
+        let mut ends = Vec::with_capacity(self.items.len());
+        for item in &self.items {
+            match (&item.what, &self.place) {
+                (What::Raw(raw), _) => bytes.extend_from_slice(raw),
+                (What::Logged(entry), Place::Room(room)) => {
+                    encode(&mut bytes, room, Happening::Logged(entry), form);
+                }
+                (What::Presence(presence), Place::Room(room)) => {
+                    encode(&mut bytes, room, Happening::Presence(presence), form);
+                }
+                (_, Place::Relay(_)) => {}
+            }
+            ends.push(bytes.len() as u32);
+        }
+        Encoded { bytes, ends }
+    }
+
+    /// The positions of the events among the items from `first` up to, not including, `end`.
+    pub(crate) fn seqs(&self, first: u32, end: u32) -> impl Iterator<Item = Seq> + '_ {
+        self.items[first as usize..end as usize].iter().filter_map(|item| match &item.what {
+            What::Logged(entry) => Some(entry.seq),
+            What::Presence(_) | What::Raw(_) => None,
+        })
+    }
+
+    /// The runs of items that a member gets who came in before item `from`, left before item `until` and is `me`.
+    /// Nobody is told of their own coming, going and renaming, and of their own messages only who asked for it.
+    pub(crate) fn visible_to(&self, me: ConnRef, echo: bool, from: u32, until: u32) -> Vec<(u32, u32)> {
+        let end = until.min(self.items.len() as u32);
+        let mut runs: Vec<(u32, u32)> = Vec::new();
+        for at in from.min(end)..end {
+            let item = &self.items[at as usize];
+            if item.author == Some(me) && !item.what.is_told_to_its_author(echo) {
+                continue;
+            }
+            match runs.last_mut() {
+                Some((_, run_end)) if *run_end == at => *run_end = at + 1,
+                _ => runs.push((at, at + 1)),
+            }
+        }
+        runs
+    }
+}
+
+fn encode(out: &mut Vec<u8>, room: &RoomName, happening: Happening<'_>, form: Form) {
+    match form {
+        Form::Text(form) => text::encode_happening(out, room, happening, form),
+        Form::Json => {
+            json::encode_happening(out, room, happening);
+            out.push(b'\n');
+        }
+        Form::Raw => {}
+    }
+}
+
+impl Encoded {
+    /// The bytes of the items from `first` up to, not including, `end`.
+    pub(crate) fn items(&self, first: u32, end: u32) -> &[u8] {
+        &self.bytes[self.start(first)..self.start(end)]
+    }
+
+    /// Where item `at` starts; the length of all for the one after the last.
+    pub(crate) fn start(&self, at: u32) -> usize {
+        if at == 0 { 0 } else { self.ends[at as usize - 1] as usize }
+    }
+
+    /// The item that byte `offset` belongs to.
+    pub(crate) fn item_at(&self, offset: usize) -> u32 {
+        self.ends.partition_point(|&end| end as usize <= offset) as u32
+    }
+}

@@ -1,0 +1,84 @@
+//! The names of all keys, section by section: the one list that the reader, its advice and the documents share.
+//!
+//! A key that isn't here is a mistake. Tests hold the reader, `madang.example.toml` and `docs/configuration.md` to it.
+
+/// The keys of one section.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Keys {
+    /// How the section is written, as advice names it.
+    pub(super) header: &'static str,
+    /// What this version reads.
+    pub(super) now: &'static [&'static str],
+    /// What belongs to parts that this version doesn't have: checked, warned of, and without effect.
+    pub(super) later: &'static [&'static str],
+}
+
+impl Keys {
+    /// Every key that may stand here.
+    pub(super) fn all(&self) -> impl Iterator<Item = &'static str> + Clone {
+        self.now.iter().chain(self.later).copied()
+    }
+}
+
+pub(super) const TOP: Keys = Keys {
+    header: "the top of the file",
+    now: &[
+        "data",
+        "shards",
+        "presence_limit",
+        "write_timeout",
+        "drain_timeout",
+        "session_grace",
+        "limits",
+        "listen",
+        "room",
+    ],
+    later: &["origins", "host_token_file", "lobby", "show"],
+};
+
+pub(super) const LIMITS: Keys = Keys {
+    header: "[limits]",
+    now: &["connections_per_ip", "messages_per_second", "rooms_per_session", "backlog_bytes"],
+    later: &["seats_held"],
+};
+
+pub(super) const LISTEN: Keys = Keys {
+    header: "[[listen]]",
+    now: &[
+        "protocol",
+        "bind",
+        "service",
+        "room",
+        "framing",
+        "reply",
+        "once",
+        "to_sender",
+        "backlog",
+        "keepalive",
+        "idle_timeout",
+    ],
+    later: &[],
+};
+
+pub(super) const ROOM: Keys = Keys {
+    header: "[[room]]",
+    now: &["match", "capacity", "durability", "keep", "keep_for"],
+    later: &["strangers_say", "multicast", "multicast_interface", "multicast_ttl"],
+};
+
+pub(super) const LOBBY: Keys =
+    Keys { header: "[lobby.NAME]", now: &[], later: &["group_size", "id_pattern", "duplicate", "grace"] };
+
+pub(super) const SHOW: Keys = Keys {
+    header: "[[show]]",
+    now: &[],
+    later: &["id", "title", "place", "performances", "hold_for", "seats"],
+};
+
+pub(super) const PERFORMANCE: Keys = Keys { header: "performances", now: &[], later: &["id", "at"] };
+
+pub(super) const SEATS: Keys =
+    Keys { header: "seats", now: &[], later: &["section", "rows", "seats", "price"] };
+
+/// Every section.
+pub(super) const SECTIONS: [&Keys; 8] = [&TOP, &LIMITS, &LISTEN, &ROOM, &LOBBY, &SHOW, &PERFORMANCE, &SEATS];

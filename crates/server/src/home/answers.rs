@@ -1,0 +1,268 @@
+//! What comes back for a connection: answers to its commands, and what others do to it.
+
+use madang_room::{Nick, Refusal, RoomName, SessionId, WhyLeft};
+use madang_wire::{Answer, Bye, Notice, RequestId, RoomRow};
+
+use super::conn::{Pending, Phase};
+use super::{Home, Surroundings};
+use crate::message::{Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage};
+use crate::net::Net;
+
+impl<N: Net> Home<N> {
+    /// Takes a message for one of this shard's connections. One that has gone needs none.
+    pub(crate) fn handle(&mut self, message: ConnMessage, around: &mut Surroundings<'_, N>) {
+        let Some(slot) = self.find(message.to) else { return };
+        match message.what {
+            ConnAnswer::Done { re, result, log_is_busy } => {
+                self.answered(slot);
+                self.reply(slot, re.as_ref(), &result);
+                if log_is_busy {
+                    self.wait_for_log(slot);
+                }
+            }
+            ConnAnswer::Joined { re, result } => self.joined(slot, re, result, around),
+            ConnAnswer::Left { re, room, until, result } => self.left(slot, re, &room, until, result),
+            ConnAnswer::NickClaimed { nick, result } => self.nick_claimed(slot, nick, result, around),
+            ConnAnswer::SessionResumed { nick } => self.session_resumed(slot, nick, around),
+            ConnAnswer::Rooms { rooms } => self.rooms_listed(slot, rooms),
+            ConnAnswer::Told { from, text } => self.notify(slot, &Notice::Told { from, text }),
+            ConnAnswer::Replaced => {
+                let bye = Bye { why: "replaced", resume: false, retry_ms: None };
+                self.part(slot, bye, WhyLeft::Replaced, around);
+            }
+        }
+        if self.conns.contains(slot as usize) {
+            self.settle(slot, around);
+            let conn = &self.conns[slot as usize];
+            if conn.takes_commands() && (!conn.input.is_empty() || conn.readable || conn.peer_done) {
+                self.enqueue(slot);
+            }
+        }
+    }
+
+    fn answered(&mut self, slot: u32) {
+        if let Some(chat) = self.conns[slot as usize].chat() {
+            chat.under_way = chat.under_way.saturating_sub(1);
+        }
+    }
+
+    /// Takes the command that was waited for; `None` where the connection waits for something else.
+    fn take_pending(&mut self, slot: u32) -> Option<Pending> {
+        self.answered(slot);
+        self.conns[slot as usize].chat()?.pending.take().map(|pending| *pending)
+    }
+
+    fn joined(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        result: Result<Box<CameIn>, Refusal>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let pending = self.take_pending(slot);
+        let is_landing = matches!(pending, Some(Pending::Landing { .. }));
+        let asked_echo = match pending {
+            Some(Pending::Join { echo, .. }) => echo,
+            _ => None,
+        };
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let echo = asked_echo.unwrap_or(if chat.is_json { true } else { chat.echo });
+        let nick = chat.nick.clone();
+        let came_in = match result {
+            Ok(came_in) => *came_in,
+            Err(refusal) => {
+                if is_landing {
+                    self.notify(slot, &Notice::Greeting { nick, room: None });
+                }
+                self.refuse(slot, re, refusal);
+                return;
+            }
+        };
+        let CameIn { joined, gap, replay, from } = came_in;
+        let room = joined.room.clone();
+        self.add_membership(slot, room.clone(), echo, from);
+        if is_landing {
+            let notice = Notice::Greeting { nick, room: Some((room.clone(), joined.count)) };
+            self.notify(slot, &notice);
+        } else {
+            self.reply(slot, re.as_ref(), &Ok(Answer::Joined(Box::new(joined))));
+        }
+        if let Some((from_seq, to_seq)) = gap {
+            self.notify(slot, &Notice::Gap { room: room.clone(), from_seq, to_seq });
+        }
+        if let Some(replay) = replay {
+            self.replay(slot, &replay, &room, around);
+        }
+        if self.conns.get(slot as usize).is_some_and(|conn| conn.phase != Phase::Open) {
+            // It was told to go while it was coming in.
+            self.send_to_room(slot, None, room, Ask::Leave { why: None }, around);
+        }
+    }
+
+    fn left(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: &RoomName,
+        until: u32,
+        result: Result<(), Refusal>,
+    ) {
+        let is_leaving = self.conns[slot as usize].phase != Phase::Open;
+        if is_leaving {
+            self.answered(slot);
+        } else {
+            self.take_pending(slot);
+        }
+        match result {
+            Ok(()) => {
+                self.end_membership(slot, room, until);
+                if !is_leaving {
+                    self.reply(slot, re.as_ref(), &Ok(Answer::Left { room: room.clone() }));
+                }
+            }
+            Err(_) if is_leaving => self.forget_membership(slot, room),
+            Err(refusal) => self.refuse(slot, re, refusal),
+        }
+    }
+
+    fn nick_claimed(
+        &mut self,
+        slot: u32,
+        nick: Nick,
+        result: Result<(), Refusal>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let pending = self.take_pending(slot);
+        let Some(from) = self.conns[slot as usize].chat().map(|chat| chat.nick.clone()) else { return };
+        let is_claimed = result.is_ok();
+        if is_claimed {
+            self.take_name(slot, nick.clone(), around);
+        }
+        match (pending, result) {
+            (Some(Pending::Nick { re }), Ok(())) => {
+                self.reply(slot, re.as_ref(), &Ok(Answer::Nick { from, nick }));
+            }
+            (Some(Pending::HelloNick { re, is_wanted: true, .. } | Pending::Nick { re }), Err(refusal)) => {
+                self.refuse(slot, re, refusal);
+            }
+            // Without its remembered name the session goes on under the newcomer's.
+            (Some(Pending::HelloNick { re, resumed, .. }), _) => {
+                self.welcome(slot, re.as_ref(), resumed, around)
+            }
+            _ => {}
+        }
+    }
+
+    /// The connection has a name now that is different: the old one is free, and its rooms hear of it.
+    fn take_name(&mut self, slot: u32, nick: Nick, around: &mut Surroundings<'_, N>) {
+        let Some(holder) = self.holder(slot) else { return };
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let from = std::mem::replace(&mut chat.nick, nick.clone());
+        let is_resumable = chat.is_resumable;
+        if from != nick {
+            let owner = self.placement.of_nick(&from);
+            let release = DirectoryMessage::ReleaseNick { nick: from, holder, keep: false };
+            self.ask_directory(owner, release, around);
+        }
+        if is_resumable {
+            let owner = self.placement.of_session(holder.session);
+            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+        }
+        self.rename_in_rooms(slot, around);
+    }
+
+    /// Tells the connection's rooms its name and session.
+    fn rename_in_rooms(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let (nick, session) = (chat.nick.clone(), chat.session);
+        let rooms: Vec<RoomName> = chat.rooms.iter().map(|membership| membership.room.clone()).collect();
+        for room in rooms {
+            self.send_to_room(slot, None, room, Ask::Rename { nick: nick.clone(), session }, around);
+        }
+    }
+
+    /// The owner of the presented session has answered: the connection speaks for it from now on.
+    fn session_resumed(&mut self, slot: u32, remembered: Option<Nick>, around: &mut Surroundings<'_, N>) {
+        let Some(Pending::Resume { re, nick: wanted, session }) = self.take_pending(slot) else { return };
+        self.become_session(slot, session, around);
+        let is_wanted = wanted.is_some();
+        match wanted.or(remembered) {
+            // A guest's name is the server's to give, also back.
+            Some(nick) if !nick.is_reserved() || is_wanted => {
+                self.claim_nick(slot, nick, Pending::HelloNick { re, resumed: true, is_wanted }, around);
+            }
+            _ => {
+                self.rename_in_rooms(slot, around);
+                self.welcome(slot, re.as_ref(), true, around);
+            }
+        }
+    }
+
+    fn become_session(&mut self, slot: u32, session: SessionId, around: &mut Surroundings<'_, N>) {
+        let Some(old) = self.holder(slot) else { return };
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let was_resumable = std::mem::replace(&mut chat.is_resumable, true);
+        chat.session = session;
+        let nick = chat.nick.clone();
+        if was_resumable {
+            let owner = self.placement.of_session(old.session);
+            self.ask_directory(owner, DirectoryMessage::CloseSession { holder: old, keep: false }, around);
+        }
+        let owner = self.placement.of_session(session);
+        let holder = crate::message::Holder { session, conn: old.conn };
+        self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+    }
+
+    /// Answers `hello`. From now on the session can be resumed.
+    pub(super) fn welcome(
+        &mut self,
+        slot: u32,
+        re: Option<&RequestId>,
+        resumed: bool,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(holder) = self.holder(slot) else { return };
+        let token = self.tokens.token(holder.session);
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let is_new = !std::mem::replace(&mut chat.is_resumable, true);
+        let nick = chat.nick.clone();
+        let welcome = Answer::Welcome(Box::new(chat.welcome(token, resumed)));
+        if is_new {
+            let owner = self.placement.of_session(holder.session);
+            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+        }
+        self.reply(slot, re, &Ok(welcome));
+    }
+
+    fn rooms_listed(&mut self, slot: u32, listed: Vec<RoomRow>) {
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let Some(Pending::Rooms { shards_left, rooms, .. }) = chat.pending.as_deref_mut() else { return };
+        rooms.extend(listed);
+        *shards_left -= 1;
+        if *shards_left > 0 {
+            return;
+        }
+        let Some(Pending::Rooms { re, limit, mut rooms, .. }) = self.take_pending(slot) else { return };
+        rooms.sort_by(|a, b| a.room.as_str().cmp(b.room.as_str()));
+        rooms.truncate(limit);
+        self.reply(slot, re.as_ref(), &Ok(Answer::Rooms { rooms }));
+    }
+
+    fn wait_for_log(&mut self, slot: u32) {
+        if let Some(chat) = self.conns[slot as usize].chat()
+            && !std::mem::replace(&mut chat.waits_for_log, true)
+        {
+            self.log_waiters.push(slot);
+        }
+    }
+
+    /// The log has less to do: publishers are read again.
+    pub(crate) fn log_is_well(&mut self) {
+        for slot in std::mem::take(&mut self.log_waiters) {
+            if let Some(chat) = self.conns.get_mut(slot as usize).and_then(super::conn::Conn::chat) {
+                chat.waits_for_log = false;
+                self.enqueue(slot);
+            }
+        }
+    }
+}

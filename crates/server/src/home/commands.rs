@@ -1,0 +1,274 @@
+//! What a connection's commands set going: a question to a room, to the owner of a name, or to all shards. The answers
+//! come back in `answers`.
+
+use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
+use madang_wire::{Answer, Op, Request, RequestId, text};
+use smol_str::SmolStr;
+
+use super::conn::{Chat, Pending, Speaks};
+use super::{Home, Surroundings};
+use crate::message::{Ask, DirectoryMessage, ListRooms, Message, ResumeFrom, RoomMessage};
+use crate::net::Net;
+use crate::placement::ShardId;
+
+impl<N: Net> Home<N> {
+    pub(super) fn carry_out(&mut self, slot: u32, request: Request, around: &mut Surroundings<'_, N>) {
+        self.metrics.commands.inc();
+        let Request { id: re, op } = request;
+        match op {
+            Op::Say { room, text, key } => self.say(slot, re, room, text, key, around),
+            Op::Join { room, after, epoch, capacity, echo } => {
+                let resume = after.map(|after| ResumeFrom { after, epoch });
+                self.join(slot, re, room, resume, capacity, echo, around);
+            }
+            Op::Leave { room } => self.leave(slot, re, room, around),
+            Op::Topic { room, text } => self.ask_room(slot, re, room, Ask::Topic { text }, around),
+            Op::Capacity { room, capacity } => {
+                self.ask_room(slot, re, room, Ask::Capacity { capacity }, around)
+            }
+            Op::Who { room } => self.ask_room(slot, re, room, Ask::Who, around),
+            Op::History { room, after, before, limit, said_only } => {
+                self.ask_room(slot, re, room, Ask::History { after, before, limit, said_only }, around);
+            }
+            Op::Tell { to, text } => self.tell(slot, re, to, text, around),
+            Op::Rooms { prefix, limit } => self.list_rooms(slot, re, prefix, limit, around),
+            Op::Nick { nick } => self.change_nick(slot, re, nick, around),
+            Op::Hello { nick, resume } => self.hello(slot, re, nick, resume.as_deref(), around),
+            Op::Echo { on } => {
+                self.with_chat(slot, |chat| chat.echo = on);
+                self.set_echo(slot, on);
+                self.reply(slot, re.as_ref(), &Ok(Answer::Echo { on }));
+            }
+            Op::Json => self.speak_json(slot),
+            Op::Help { command } => {
+                let result = text::help(command.as_deref()).map(|lines| Answer::Help { lines });
+                self.reply(slot, re.as_ref(), &result);
+            }
+            Op::Ping => self.reply(slot, re.as_ref(), &Ok(Answer::Pong)),
+            Op::Bye => {
+                self.reply(slot, re.as_ref(), &Ok(Answer::Bye));
+                // Who says goodbye needs no name kept.
+                self.with_chat(slot, |chat| chat.has_left = true);
+                self.leave_all(slot, None, around);
+            }
+        }
+    }
+
+    fn with_chat(&mut self, slot: u32, change: impl FnOnce(&mut Chat)) {
+        if let Some(chat) = self.conns[slot as usize].chat() {
+            change(chat);
+        }
+    }
+
+    /// A newcomer comes into its listener's room.
+    pub(super) fn land(&mut self, slot: u32, room: &RoomName, around: &mut Surroundings<'_, N>) {
+        let Some(holder) = self.holder(slot) else { return };
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let nick = chat.nick.clone();
+        chat.pending = Some(Box::new(Pending::Landing { room: room.clone() }));
+        let owner = self.placement.of_nick(&nick);
+        self.ask_directory(owner, DirectoryMessage::Guest { nick: nick.clone(), holder }, around);
+        let ask = Ask::Join { nick, session: holder.session, capacity: None, resume: None };
+        self.send_to_room(slot, None, room.clone(), ask, around);
+    }
+
+    fn say(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: Option<RoomName>,
+        text: Text,
+        key: Option<Key>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        self.ask_room(slot, re, room, Ask::Say { text, key }, around);
+    }
+
+    fn join(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: RoomName,
+        resume: Option<ResumeFrom>,
+        capacity: Option<u32>,
+        echo: Option<bool>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let max = self.config.limits.rooms_per_session;
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let is_new = chat.rooms.iter().all(|membership| membership.room != room);
+        if is_new && max > 0 && chat.rooms.len() >= max as usize && chat.bucket.is_some() {
+            self.refuse(slot, re, Refusal::TooManyRooms { max });
+            return;
+        }
+        let (nick, session) = (chat.nick.clone(), chat.session);
+        chat.pending = Some(Box::new(Pending::Join { room: room.clone(), echo }));
+        self.send_to_room(slot, re, room, Ask::Join { nick, session, capacity, resume }, around);
+    }
+
+    fn leave(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: Option<RoomName>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(room) = self.or_current(slot, &re, room) else { return };
+        self.with_chat(slot, |chat| chat.pending = Some(Box::new(Pending::Leave)));
+        self.send_to_room(slot, re, room, Ask::Leave { why: None }, around);
+    }
+
+    /// Asks a room something whose answer changes nothing here, so the next command need not wait.
+    fn ask_room(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: Option<RoomName>,
+        ask: Ask,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(room) = self.or_current(slot, &re, room) else { return };
+        self.send_to_room(slot, re, room, ask, around);
+    }
+
+    /// The room that is meant; where none was named and the connection is in none, it is told so.
+    fn or_current(&mut self, slot: u32, re: &Option<RequestId>, room: Option<RoomName>) -> Option<RoomName> {
+        let current = self.conns[slot as usize].chat()?.current_room().cloned();
+        let room = room.or(current);
+        if room.is_none() {
+            self.refuse(slot, re.clone(), Refusal::InNoRoom);
+        }
+        room
+    }
+
+    /// Sends a question to a room; the answer is counted as owed.
+    pub(super) fn send_to_room(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: RoomName,
+        ask: Ask,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let from = self.reference(slot);
+        if !matches!(ask, Ask::Rename { .. }) {
+            self.with_chat(slot, |chat| chat.under_way += 1);
+        }
+        let shard = self.placement.of_room(&room);
+        around.out.send(shard, Message::Room(Box::new(RoomMessage { room, from, re, ask })));
+    }
+
+    fn tell(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        to: Nick,
+        text: Text,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let reply_to = self.reference(slot);
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        chat.under_way += 1;
+        let from = chat.nick.clone();
+        let owner = self.placement.of_nick(&to);
+        self.ask_directory(owner, DirectoryMessage::Tell { to, from, text, reply_to, re }, around);
+    }
+
+    fn list_rooms(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        prefix: Option<SmolStr>,
+        limit: usize,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let to = self.reference(slot);
+        let shards: Vec<ShardId> = self.placement.shards().collect();
+        let pending = Pending::Rooms { re, shards_left: shards.len(), limit, rooms: Vec::new() };
+        self.with_chat(slot, |chat| {
+            chat.pending = Some(Box::new(pending));
+            chat.under_way += 1;
+        });
+        for shard in shards {
+            let list = ListRooms { to, prefix: prefix.clone(), limit };
+            around.out.send(shard, Message::ListRooms(Box::new(list)));
+        }
+    }
+
+    fn change_nick(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        nick: Nick,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        self.claim_nick(slot, nick, Pending::Nick { re }, around);
+    }
+
+    pub(super) fn claim_nick(
+        &mut self,
+        slot: u32,
+        nick: Nick,
+        pending: Pending,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(holder) = self.holder(slot) else { return };
+        self.with_chat(slot, |chat| {
+            chat.pending = Some(Box::new(pending));
+            chat.under_way += 1;
+        });
+        let owner = self.placement.of_nick(&nick);
+        self.ask_directory(owner, DirectoryMessage::ClaimNick { nick, holder }, around);
+    }
+
+    fn hello(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        nick: Option<Nick>,
+        resume: Option<&str>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let session = resume.and_then(|token| self.tokens.verify(token));
+        let Some(holder) = self.holder(slot) else { return };
+        let is_other = session.filter(|session| *session != holder.session);
+        if let Some(session) = is_other {
+            self.resume(slot, re, nick, session, around);
+        } else if let Some(nick) = nick {
+            let resumed = session.is_some();
+            self.claim_nick(slot, nick, Pending::HelloNick { re, resumed, is_wanted: true }, around);
+        } else {
+            self.welcome(slot, re.as_ref(), session.is_some(), around);
+        }
+    }
+
+    /// Asks the owner of the presented session for what is remembered of it.
+    fn resume(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        nick: Option<Nick>,
+        session: SessionId,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(mut holder) = self.holder(slot) else { return };
+        holder.session = session;
+        self.with_chat(slot, |chat| {
+            chat.pending = Some(Box::new(Pending::Resume { re, nick, session }));
+            chat.under_way += 1;
+        });
+        let owner = self.placement.of_session(session);
+        self.ask_directory(owner, DirectoryMessage::ResumeSession { holder }, around);
+    }
+
+    /// The rest of the connection is JSON, in which one's own messages come back where nothing else is said.
+    fn speak_json(&mut self, slot: u32) {
+        if let Speaks::Chat(chat) = &mut self.conns[slot as usize].speaks {
+            let decoder = std::mem::replace(&mut chat.decoder, madang_wire::LineDecoder::json());
+            chat.decoder = decoder.into_json();
+            chat.is_json = true;
+        }
+        self.set_echo(slot, true);
+        self.reform(slot);
+    }
+}

@@ -1,0 +1,190 @@
+//! One connection: its socket, what it is owed, and, where it speaks the chat's language, its session.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
+use madang_wire::{LineDecoder, RequestId, RoomRow, Welcome, text};
+
+use super::audience::Membership;
+use super::bucket::Bucket;
+use super::outbox::Outbox;
+use crate::batch::Form;
+use crate::porter::IpSlot;
+
+/// Commands of one connection that may be under way; it is read no further above that.
+pub(crate) const UNDER_WAY_MAX: u32 = 1_024;
+
+pub(crate) struct Conn<S> {
+    pub(crate) socket: S,
+    pub(crate) generation: u32,
+    pub(crate) peer: SocketAddr,
+    pub(crate) listener: u16,
+    pub(crate) phase: Phase,
+    /// The socket may have something to read.
+    pub(crate) readable: bool,
+    /// The other side has sent FIN or RST: read until that is seen.
+    pub(crate) hung_up: bool,
+    /// FIN was read.
+    pub(crate) peer_done: bool,
+    /// It stands in the list of those to work on.
+    pub(crate) is_queued: bool,
+    /// It stands in the list of those to be written to, or closed.
+    pub(crate) is_dirty: bool,
+    pub(crate) speaks: Speaks,
+    pub(crate) outbox: Outbox,
+    /// What was read and must wait for an answer to what stood before it. At most one read's worth.
+    pub(crate) input: Vec<u8>,
+    pub(crate) heard_at: Timestamp,
+    /// Its place in the count of connections from its address; given back when dropped.
+    pub(crate) _ip_slot: Option<IpSlot>,
+}
+
+/// How far a connection's end has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Open,
+    /// No further input is taken; commands under way are being answered and rooms left.
+    Leaving,
+    /// Nothing more will be said; when all is written, FIN goes out.
+    Draining,
+    /// FIN is sent; what the peer still sends is read and dropped until its FIN, or until then.
+    Finished {
+        until: Timestamp,
+    },
+}
+
+pub(crate) enum Speaks {
+    Chat(Box<Chat>),
+    Echo,
+    /// Its place among the relay's listeners.
+    Relay {
+        position: u32,
+    },
+}
+
+/// A session of the chat, while it has this connection.
+pub(crate) struct Chat {
+    pub(crate) decoder: LineDecoder,
+    pub(crate) is_json: bool,
+    pub(crate) is_chunked: bool,
+    pub(crate) session: SessionId,
+    pub(crate) nick: Nick,
+    /// In the order in which they were joined: the last is the current one.
+    pub(crate) rooms: Vec<Membership>,
+    /// The command that must be answered before the next is carried out.
+    pub(crate) pending: Option<Box<Pending>>,
+    pub(crate) under_way: u32,
+    /// The log has too much to do: publishers wait.
+    pub(crate) waits_for_log: bool,
+    /// Limits are for peers that are not on loopback.
+    pub(crate) bucket: Option<Bucket>,
+    /// Own messages too, on text lines, for the whole connection.
+    pub(crate) echo: bool,
+    /// It has said `hello`, so it has a token to come back with.
+    pub(crate) is_resumable: bool,
+    pub(crate) has_spoken: bool,
+    /// Rooms were told to let it go.
+    pub(crate) has_left: bool,
+    /// The last line before FIN was taken.
+    pub(crate) is_finished: bool,
+    pub(crate) why_left: Option<WhyLeft>,
+}
+
+/// A command whose answer changes what the next one means.
+pub(crate) enum Pending {
+    /// The room that a newcomer lands in.
+    Landing {
+        room: RoomName,
+    },
+    Join {
+        room: RoomName,
+        echo: Option<bool>,
+    },
+    Leave,
+    Nick {
+        re: Option<RequestId>,
+    },
+    /// `hello` that asks for a session: the owner of the session answers first, then that of its nickname.
+    Resume {
+        re: Option<RequestId>,
+        nick: Option<Nick>,
+        session: SessionId,
+    },
+    /// `hello` that asks for a nickname. `is_wanted`: it was asked for, not only remembered.
+    HelloNick {
+        re: Option<RequestId>,
+        resumed: bool,
+        is_wanted: bool,
+    },
+    Rooms {
+        re: Option<RequestId>,
+        shards_left: usize,
+        limit: usize,
+        rooms: Vec<RoomRow>,
+    },
+}
+
+impl<S> Conn<S> {
+    pub(crate) fn chat(&mut self) -> Option<&mut Chat> {
+        match &mut self.speaks {
+            Speaks::Chat(chat) => Some(chat),
+            Speaks::Echo | Speaks::Relay { .. } => None,
+        }
+    }
+
+    /// May the next command be taken?
+    pub(crate) fn takes_commands(&self) -> bool {
+        if self.phase != Phase::Open || self.outbox.is_full() {
+            return false;
+        }
+        match &self.speaks {
+            Speaks::Chat(chat) => {
+                chat.pending.is_none() && chat.under_way < UNDER_WAY_MAX && !chat.waits_for_log
+            }
+            // What is echoed must find its way back before more is read.
+            Speaks::Echo => !self.outbox.is_behind(),
+            Speaks::Relay { .. } => true,
+        }
+    }
+}
+
+impl Chat {
+    /// In which form what happens in its `position`th room is written to it.
+    pub(crate) fn form(&self, position: usize) -> Form {
+        if self.is_json {
+            return Form::Json;
+        }
+        Form::Text(text::Form {
+            is_current: position + 1 == self.rooms.len(),
+            crlf: self.decoder.is_telnet(),
+        })
+    }
+
+    pub(crate) fn current_room(&self) -> Option<&RoomName> {
+        self.rooms.last().map(|membership| &membership.room)
+    }
+
+    /// Is every command answered?
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.pending.is_none() && self.under_way == 0
+    }
+
+    pub(crate) fn welcome(&self, resume: String, resumed: bool) -> Welcome {
+        Welcome {
+            session: self.session,
+            resume: resume.into(),
+            resumed,
+            nick: self.nick.clone(),
+            server: concat!("madang/", env!("CARGO_PKG_VERSION")),
+        }
+    }
+}
+
+/// Limits on what one peer may use don't count on one's own machine.
+pub(crate) fn is_limited(peer: IpAddr) -> bool {
+    !peer.to_canonical().is_loopback()
+}
+
+/// The tokens that sessions are resumed with; the same for all shards.
+pub(crate) type Tokens = Arc<crate::token::TokenKey>;

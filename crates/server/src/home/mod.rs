@@ -1,0 +1,282 @@
+//! The connections of one shard: reading, carrying out, writing, closing.
+//!
+//! A connection's commands are carried out in turn. One whose answer changes what the next one means (a nickname, a
+//! room to be in) is waited for; the others go on their way while the next is read. What happens in rooms is written
+//! to members straight from the batch's shared bytes.
+//!
+//! Elsewhere: what the commands do (`commands`, `answers`), what rooms decide (`rooms`), real sockets (`driver`).
+
+mod answers;
+mod audience;
+mod bucket;
+mod commands;
+mod conn;
+mod deliver;
+mod ending;
+mod input;
+mod outbox;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use madang_room::{Nick, Refusal, Timestamp};
+use madang_wire::{Answer, LineDecoder, Notice, RequestId, json, text};
+use slab::Slab;
+
+use crate::batch::{Form, Place};
+use crate::config::{Config, Framing, Service};
+use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
+use crate::metrics::Metrics;
+use crate::net::Net;
+use crate::placement::{ConnRef, Placement, ShardId};
+use crate::porter::{GuestNumbers, IpSlot};
+use crate::token::new_session;
+use audience::{Listener, TO_THE_END};
+use bucket::Bucket;
+pub(crate) use conn::Tokens;
+use conn::{Chat, Conn, Phase, Speaks, is_limited};
+use outbox::Outbox;
+
+/// Bytes read at once. A connection that has more is read again in the next turn, after the others.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Bytes read at once from a peer whose rate is limited.
+const READ_BYTES_LIMITED: usize = 4 * 1024;
+
+/// What a connection needs of its surroundings, for the time of one call.
+pub(crate) struct Surroundings<'a, N> {
+    pub(crate) now: Timestamp,
+    pub(crate) out: &'a mut Outgoing,
+    pub(crate) net: &'a mut N,
+}
+
+pub(crate) struct Home<N: Net> {
+    shard: ShardId,
+    config: Arc<Config>,
+    placement: Placement,
+    tokens: Tokens,
+    guests: GuestNumbers,
+    metrics: Arc<Metrics>,
+    zone: jiff::tz::TimeZone,
+    conns: Slab<Conn<N::Socket>>,
+    next_generation: u32,
+    audiences: HashMap<Place, Vec<Listener>>,
+    /// Connections with something to read or to carry out.
+    queue: VecDeque<u32>,
+    /// Connections with something to write, or about to close.
+    dirty: Vec<u32>,
+    /// Connections that wait for the log to have less to do.
+    log_waiters: Vec<u32>,
+    timers: ending::Timers,
+    buffer: Vec<u8>,
+    shutdown: Option<ending::Shutdown>,
+}
+
+impl<N: Net> Home<N> {
+    pub(crate) fn new(
+        shard: ShardId,
+        config: Arc<Config>,
+        placement: Placement,
+        tokens: Tokens,
+        guests: GuestNumbers,
+        metrics: Arc<Metrics>,
+        zone: jiff::tz::TimeZone,
+    ) -> Home<N> {
+        Home {
+            shard,
+            placement,
+            tokens,
+            guests,
+            metrics,
+            timers: ending::Timers::new(config.write_timeout),
+            config,
+            zone,
+            conns: Slab::new(),
+            next_generation: 0,
+            audiences: HashMap::new(),
+            queue: VecDeque::new(),
+            dirty: Vec::new(),
+            log_waiters: Vec::new(),
+            buffer: vec![0; READ_BYTES],
+            shutdown: None,
+        }
+    }
+
+    /// The slot that the next connection will have: what its socket is to be registered under.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.conns.vacant_key() as u32
+    }
+
+    /// Takes a new connection, which came in by the configuration's `listener`th door.
+    pub(crate) fn accept(
+        &mut self,
+        socket: N::Socket,
+        peer: SocketAddr,
+        listener: u16,
+        ip_slot: Option<IpSlot>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        self.metrics.accepted.inc();
+        self.metrics.connections.inc();
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let config = self.config.clone();
+        let service = &config.listeners[usize::from(listener)].service;
+        let speaks = match service {
+            Service::Chat { framing, .. } => {
+                Speaks::Chat(Box::new(self.newcomer(peer, *framing, around.now)))
+            }
+            Service::Echo { .. } => Speaks::Echo,
+            Service::Relay { .. } => Speaks::Relay { position: 0 },
+        };
+        let slot = self.conns.insert(Conn {
+            socket,
+            generation: self.next_generation,
+            peer,
+            listener,
+            phase: Phase::Open,
+            readable: false,
+            hung_up: false,
+            peer_done: false,
+            is_queued: false,
+            is_dirty: false,
+            speaks,
+            outbox: Outbox::default(),
+            input: Vec::new(),
+            heard_at: around.now,
+            _ip_slot: ip_slot,
+        }) as u32;
+        tracing::debug!(%peer, shard = self.shard.0, slot, "connected");
+        match service {
+            Service::Chat { room, .. } => self.land(slot, room, around),
+            Service::Echo { .. } => {}
+            Service::Relay { to_sender } => {
+                let echo = *to_sender;
+                let listeners = self.audiences.entry(Place::Relay(listener)).or_default();
+                let position = listeners.len() as u32;
+                listeners.push(Listener { slot, form: Form::Raw, echo, from: 0, until: TO_THE_END });
+                self.conns[slot as usize].speaks = Speaks::Relay { position };
+            }
+        }
+        let idle_timeout = config.listeners[usize::from(listener)].idle_timeout;
+        if !idle_timeout.is_zero() {
+            self.timers.idle(around.now.plus(idle_timeout), self.reference(slot));
+        }
+        if self.shutdown.is_some() {
+            self.say_goodbye(slot, around);
+        }
+    }
+
+    fn newcomer(&self, peer: SocketAddr, framing: Framing, now: Timestamp) -> Chat {
+        let per_second = self.config.limits.messages_per_second;
+        let is_limited = is_limited(peer.ip()) && per_second > 0;
+        Chat {
+            decoder: LineDecoder::text(),
+            is_json: false,
+            is_chunked: framing == Framing::Chunk,
+            session: new_session(),
+            nick: Nick::guest(self.guests.next()),
+            rooms: Vec::new(),
+            pending: None,
+            under_way: 0,
+            waits_for_log: false,
+            bucket: is_limited.then(|| Bucket::new(per_second, now)),
+            echo: false,
+            is_resumable: false,
+            has_spoken: false,
+            has_left: false,
+            is_finished: false,
+            why_left: None,
+        }
+    }
+
+    fn reference(&self, slot: u32) -> ConnRef {
+        ConnRef { shard: self.shard, slot, generation: self.conns[slot as usize].generation }
+    }
+
+    /// The slot of a connection that is still there.
+    fn find(&self, conn: ConnRef) -> Option<u32> {
+        let found = self.conns.get(conn.slot as usize)?;
+        (found.generation == conn.generation).then_some(conn.slot)
+    }
+
+    fn holder(&mut self, slot: u32) -> Option<Holder> {
+        let conn = self.reference(slot);
+        let session = self.conns[slot as usize].chat()?.session;
+        Some(Holder { session, conn })
+    }
+
+    fn enqueue(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        if !std::mem::replace(&mut conn.is_queued, true) {
+            self.queue.push_back(slot);
+        }
+    }
+
+    fn mark_dirty(&mut self, slot: u32) {
+        let conn = &mut self.conns[slot as usize];
+        if !std::mem::replace(&mut conn.is_dirty, true) {
+            self.dirty.push(slot);
+        }
+    }
+
+    /// Are there connections to be worked on without waiting for the system to say so?
+    pub(crate) fn has_work(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.conns.is_empty()
+    }
+
+    /// Answers a command in the connection's own words.
+    fn reply(&mut self, slot: u32, re: Option<&RequestId>, result: &Result<Answer, Refusal>) {
+        let conn = &mut self.conns[slot as usize];
+        let Speaks::Chat(chat) = &conn.speaks else { return };
+        if result.is_err() {
+            self.metrics.refusals.inc();
+        }
+        let bytes = conn.outbox.private();
+        let length = bytes.len();
+        if chat.is_json {
+            json::encode_reply(bytes, re, result);
+            if bytes.len() > length {
+                bytes.push(b'\n');
+            }
+        } else {
+            let crlf = chat.decoder.is_telnet();
+            match result {
+                Ok(answer) => text::encode_answer(bytes, answer, &self.zone, crlf),
+                Err(refusal) => text::encode_refusal(bytes, refusal, crlf),
+            }
+        }
+        if conn.outbox.private().len() > length {
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// Tells a connection something that it did not ask for.
+    fn notify(&mut self, slot: u32, notice: &Notice) {
+        let conn = &mut self.conns[slot as usize];
+        let Speaks::Chat(chat) = &conn.speaks else { return };
+        let (is_json, crlf) = (chat.is_json, chat.decoder.is_telnet());
+        encode_notice(conn.outbox.private(), notice, is_json, crlf);
+        self.mark_dirty(slot);
+    }
+
+    fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
+        around.out.send(shard, Message::Directory(Box::new(message)));
+    }
+}
+
+fn encode_notice(bytes: &mut Vec<u8>, notice: &Notice, is_json: bool, crlf: bool) {
+    if is_json {
+        let length = bytes.len();
+        json::encode_notice(bytes, notice);
+        if bytes.len() > length {
+            bytes.push(b'\n');
+        }
+    } else {
+        text::encode_notice(bytes, notice, crlf);
+    }
+}

@@ -1,0 +1,232 @@
+//! What shards tell each other. A shard's own parts speak to each other in the same messages, so there is one path
+//! for a command, whether its room lives on the connection's shard or on another.
+
+use std::sync::Arc;
+
+use madang_room::{Key, Nick, Presence, Refusal, RoomName, Seq, SessionId, Text, WhyLeft};
+use madang_wire::{Answer, Joined, RequestId, RoomRow};
+use smol_str::SmolStr;
+
+use crate::batch::Batch;
+use crate::placement::{ConnRef, ShardId};
+
+/// Anything that one shard sends to another, or to itself.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// To the shard that owns a room.
+    Room(Box<RoomMessage>),
+    /// To a shard: list your rooms.
+    ListRooms(Box<ListRooms>),
+    /// To the shard that owns a nickname or a session.
+    Directory(Box<DirectoryMessage>),
+    /// To a connection's home.
+    Conn(Box<ConnMessage>),
+    /// To every shard that has members in the batch's room.
+    Batch(Arc<Batch>),
+}
+
+/// Something asked of a room by a connection.
+#[derive(Debug)]
+pub(crate) struct RoomMessage {
+    pub(crate) room: RoomName,
+    pub(crate) from: ConnRef,
+    pub(crate) re: Option<RequestId>,
+    pub(crate) ask: Ask,
+}
+
+#[derive(Debug)]
+pub(crate) enum Ask {
+    Join {
+        nick: Nick,
+        session: SessionId,
+        capacity: Option<u32>,
+        resume: Option<ResumeFrom>,
+    },
+    /// `why` where it was not the member's own wish. The connection may be gone already.
+    Leave {
+        why: Option<WhyLeft>,
+    },
+    Say {
+        text: Text,
+        key: Option<Key>,
+    },
+    Topic {
+        text: Option<Text>,
+    },
+    Capacity {
+        capacity: u32,
+    },
+    Who,
+    History {
+        after: Option<Seq>,
+        before: Option<Seq>,
+        limit: usize,
+        said_only: bool,
+    },
+    /// The member has another name, or turned out to be another session. Not answered.
+    Rename {
+        nick: Nick,
+        session: SessionId,
+    },
+}
+
+/// What a client has seen of a room.
+#[derive(Clone, Debug)]
+pub(crate) struct ResumeFrom {
+    pub(crate) after: Seq,
+    pub(crate) epoch: Option<SmolStr>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ListRooms {
+    pub(crate) to: ConnRef,
+    pub(crate) prefix: Option<SmolStr>,
+    pub(crate) limit: usize,
+}
+
+/// Something asked of the owner of a nickname or a session.
+#[derive(Debug)]
+pub(crate) enum DirectoryMessage {
+    /// A newcomer's name, which nobody else can have. Not answered.
+    Guest {
+        nick: Nick,
+        holder: Holder,
+    },
+    /// May I have this name? Answered with [`ConnAnswer::NickClaimed`].
+    ClaimNick {
+        nick: Nick,
+        holder: Holder,
+    },
+    /// I don't need it any more. With `keep`, it stays my session's for the grace period. Not answered.
+    ReleaseNick {
+        nick: Nick,
+        holder: Holder,
+        keep: bool,
+    },
+    /// Say this to whoever has that name. Answered.
+    Tell {
+        to: Nick,
+        from: Nick,
+        text: Text,
+        reply_to: ConnRef,
+        re: Option<RequestId>,
+    },
+    /// This session has a token now, or another name. Not answered.
+    OpenSession {
+        nick: Nick,
+        holder: Holder,
+    },
+    /// I present this session's token. Answered with [`ConnAnswer::SessionResumed`]; a live connection with the same
+    /// session is replaced.
+    ResumeSession {
+        holder: Holder,
+    },
+    /// The session's connection has ended. With `keep`, its name is remembered for the grace period. Not answered.
+    CloseSession {
+        holder: Holder,
+        keep: bool,
+    },
+    /// The session had this name when the server ended: it may come back for it. Not answered.
+    RestoreSession {
+        session: SessionId,
+        nick: Nick,
+    },
+    RestoreNick {
+        session: SessionId,
+        nick: Nick,
+    },
+}
+
+/// A session and the connection that speaks for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Holder {
+    pub(crate) session: SessionId,
+    pub(crate) conn: ConnRef,
+}
+
+/// Something for one connection.
+#[derive(Debug)]
+pub(crate) struct ConnMessage {
+    pub(crate) to: ConnRef,
+    pub(crate) what: ConnAnswer,
+}
+
+#[derive(Debug)]
+pub(crate) enum ConnAnswer {
+    /// The end of a command that changes nothing at the connection's home.
+    Done {
+        re: Option<RequestId>,
+        result: Result<Answer, Refusal>,
+        log_is_busy: bool,
+    },
+    /// The answer to a join.
+    Joined {
+        re: Option<RequestId>,
+        result: Result<Box<CameIn>, Refusal>,
+    },
+    /// The answer to a leave: the member still gets the items of the coming batch before `until`.
+    Left {
+        re: Option<RequestId>,
+        room: RoomName,
+        until: u32,
+        result: Result<(), Refusal>,
+    },
+    NickClaimed {
+        nick: Nick,
+        result: Result<(), Refusal>,
+    },
+    SessionResumed {
+        nick: Option<Nick>,
+    },
+    Rooms {
+        rooms: Vec<RoomRow>,
+    },
+    Told {
+        from: Nick,
+        text: Text,
+    },
+    /// The session came in by another connection.
+    Replaced,
+}
+
+/// A member's first moment in a room: the answer, what it missed, and from which item of the coming batch on it
+/// gets what is live.
+#[derive(Debug)]
+pub(crate) struct CameIn {
+    pub(crate) joined: Joined,
+    /// Positions that are not kept or too many to send, first and last.
+    pub(crate) gap: Option<(Seq, Seq)>,
+    pub(crate) replay: Option<Arc<Batch>>,
+    pub(crate) from: u32,
+}
+
+/// Where messages go: the shard's own wait in a queue, those for others are sent together at the end of the turn.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    me: ShardId,
+    pub(crate) local: std::collections::VecDeque<Message>,
+    pub(crate) remote: Vec<Vec<Message>>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(me: ShardId, shards: usize) -> Outgoing {
+        Outgoing { me, local: Default::default(), remote: (0..shards).map(|_| Vec::new()).collect() }
+    }
+
+    pub(crate) fn send(&mut self, to: ShardId, message: Message) {
+        if to == self.me {
+            self.local.push_back(message);
+        } else if let Some(queue) = self.remote.get_mut(usize::from(to.0)) {
+            queue.push(message);
+        }
+    }
+
+    pub(crate) fn tell_conn(&mut self, to: ConnRef, what: ConnAnswer) {
+        self.send(to.shard, Message::Conn(Box::new(ConnMessage { to, what })));
+    }
+}
+
+/// Presence that is told one by one, or left out because the room is large.
+pub(crate) fn is_summed_up(presence: &Presence, members: usize, presence_limit: usize) -> bool {
+    !matches!(presence, Presence::Count { .. }) && members > presence_limit
+}

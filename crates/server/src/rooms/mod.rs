@@ -1,0 +1,306 @@
+//! The rooms of one shard: loaded when somebody first needs them, unloaded when nobody does.
+//!
+//! Invariant: messages for one room are carried out in the order in which they arrived, also while it is being
+//! loaded.
+//! Elsewhere: what a room decides and keeps (`room`), where its log lives (`madang-log`), connections (`home`).
+
+mod recent;
+mod room;
+mod roster;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use madang_log::{Completion, LoadError, Loaded, Log, Ticket};
+use madang_room::{Entry, Refusal, RoomName, Timestamp};
+use madang_wire::{Answer, ROOMS_MAX, RoomRow};
+use rustc_hash::FxHashMap;
+
+use crate::config::Config;
+use crate::message::{Ask, ConnAnswer, ListRooms, Outgoing, RoomMessage};
+use crate::metrics::Metrics;
+use room::{Context, Handled, Room};
+use roster::Roster;
+
+/// How often members of a large room are told how many they are.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// How long a room stays loaded when nobody is there. A `memory` room is forgotten then.
+const EMPTY_ROOM_KEPT: Duration = Duration::from_secs(60);
+/// Messages that may wait for one room to be loaded; more are refused with `unavailable`.
+const WAITING_MAX: usize = 16_384;
+
+/// The rooms of one shard.
+pub(crate) struct Rooms {
+    config: Arc<Config>,
+    log: Box<dyn Log>,
+    metrics: Arc<Metrics>,
+    rooms: HashMap<RoomName, Slot>,
+    /// Rooms to which this wake has brought something.
+    touched: Vec<RoomName>,
+    /// Messages that wait for a read from the log.
+    reads: FxHashMap<u64, RoomMessage>,
+    next_ticket: u64,
+    /// When rooms are due, soonest first, for lack of members and for a count.
+    empty: VecDeque<(Timestamp, RoomName)>,
+    counts: VecDeque<(Timestamp, RoomName)>,
+}
+
+enum Slot {
+    /// On its way from the log. The roster is of those who were members before it had to be read again.
+    Loading {
+        waiting: Vec<RoomMessage>,
+        roster: Roster,
+    },
+    Open(Box<Room>),
+}
+
+impl Rooms {
+    pub(crate) fn new(config: Arc<Config>, log: Box<dyn Log>, metrics: Arc<Metrics>) -> Rooms {
+        Rooms {
+            config,
+            log,
+            metrics,
+            rooms: HashMap::new(),
+            touched: Vec::new(),
+            reads: FxHashMap::default(),
+            next_ticket: 0,
+            empty: VecDeque::new(),
+            counts: VecDeque::new(),
+        }
+    }
+
+    /// Takes one message for one of this shard's rooms.
+    pub(crate) fn handle(&mut self, message: RoomMessage, now: Timestamp, out: &mut Outgoing) {
+        match self.rooms.get_mut(&message.room) {
+            Some(Slot::Open(_)) => self.carry_out(message, None, now, out),
+            Some(Slot::Loading { waiting, .. }) if waiting.len() < WAITING_MAX => waiting.push(message),
+            Some(Slot::Loading { .. }) => {
+                let room = message.room.clone();
+                refuse(message, Refusal::Unavailable { room }, out);
+            }
+            None => match message.ask {
+                Ask::Join { .. } | Ask::Who | Ask::History { .. } => {
+                    let room = message.room.clone();
+                    let slot = Slot::Loading { waiting: vec![message], roster: Roster::default() };
+                    self.rooms.insert(room.clone(), slot);
+                    self.log.load(&room, self.config.room_settings(&room).durability);
+                }
+                _ => {
+                    let room = message.room.clone();
+                    refuse(message, Refusal::NotAMember { room }, out);
+                }
+            },
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        message: RoomMessage,
+        read: Option<Vec<Entry>>,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) {
+        let Some((room, mut context)) = self.open(&message.room, now, out) else { return };
+        let was_unsealed = room.is_unsealed();
+        let handled = room.handle(message, read, &mut context);
+        let is_touched = room.is_unsealed() || room.is_idle() || room.owes_count(context.presence_limit);
+        let touched = (!was_unsealed && is_touched).then(|| room.name().clone());
+        self.touched.extend(touched);
+        if let Handled::Needs { message, range, limit } = handled {
+            self.next_ticket += 1;
+            self.log.read(Ticket(self.next_ticket), &message.room, range, limit);
+            self.reads.insert(self.next_ticket, message);
+        }
+    }
+
+    /// Ends the wake in every room that it has brought something to.
+    pub(crate) fn seal(&mut self, now: Timestamp, out: &mut Outgoing) {
+        for name in std::mem::take(&mut self.touched) {
+            let Some((room, mut context)) = self.open(&name, now, out) else { continue };
+            room.seal(&mut context);
+            let is_count_due = room.poll_count_due(context.presence_limit);
+            let is_nothing = room.is_idle() && !room.exists();
+            let is_expiring = room.poll_expiring();
+            if is_count_due {
+                self.counts.push_back((now.plus(COUNT_EVERY), name.clone()));
+            }
+            if is_nothing {
+                self.unload(&name);
+            } else if is_expiring {
+                self.empty.push_back((now.plus(EMPTY_ROOM_KEPT), name));
+            }
+        }
+    }
+
+    /// Takes what became of a call to the log.
+    pub(crate) fn handle_completion(&mut self, completion: Completion, now: Timestamp, out: &mut Outgoing) {
+        match completion {
+            Completion::Loaded { room, result } => self.loaded(room, result, now, out),
+            Completion::Read { ticket, result } => {
+                let Some(message) = self.reads.remove(&ticket.0) else { return };
+                match result {
+                    Ok(entries) => self.carry_out(message, Some(entries), now, out),
+                    Err(error) => {
+                        tracing::error!(room = %message.room, %error, "history can't be read");
+                        let room = message.room.clone();
+                        refuse(message, Refusal::Unavailable { room }, out);
+                    }
+                }
+            }
+            Completion::Appended { room: name, last, result: Ok(()) } => {
+                if let Some((room, mut context)) = self.open(&name, now, out) {
+                    room.committed(last, context.out);
+                    room.snapshot_if_due(&mut context);
+                    self.touched.push(name);
+                }
+            }
+            Completion::Appended { room, last, result: Err(error) } => {
+                self.append_failed(room, last, &error, out)
+            }
+            Completion::Health(_) => {}
+        }
+    }
+
+    fn loaded(
+        &mut self,
+        name: RoomName,
+        result: Result<Loaded, LoadError>,
+        now: Timestamp,
+        out: &mut Outgoing,
+    ) {
+        let Some(slot) = self.rooms.remove(&name) else { return };
+        let (waiting, roster) = match slot {
+            Slot::Loading { waiting, roster } => (waiting, roster),
+            Slot::Open(room) => {
+                self.rooms.insert(name, Slot::Open(room));
+                return;
+            }
+        };
+        let settings = self.config.room_settings(&name).clone();
+        let room = match result {
+            Ok(loaded) => Room::load(name.clone(), settings, loaded),
+            Err(error) => {
+                tracing::error!(room = %name, %error, "a room can't be loaded");
+                None
+            }
+        };
+        let Some(mut room) = room else {
+            self.log.unload(&name);
+            let refusal = Refusal::Unavailable { room: name };
+            waiting.into_iter().for_each(|message| refuse(message, refusal.clone(), out));
+            return;
+        };
+        room.adopt(roster);
+        self.rooms.insert(name, Slot::Open(Box::new(room)));
+        waiting.into_iter().for_each(|message| self.carry_out(message, None, now, out));
+    }
+
+    /// What was decided is not in the log: the room is read again, and whoever waited is told.
+    fn append_failed(
+        &mut self,
+        name: RoomName,
+        last: madang_room::Seq,
+        error: &madang_log::AppendError,
+        out: &mut Outgoing,
+    ) {
+        tracing::error!(room = %name, seq = %last, %error, "an event is not in the log, the room is loaded again");
+        let Some(Slot::Open(room)) = self.rooms.get_mut(&name) else { return };
+        let refusal = match error {
+            madang_log::AppendError::Unknown { .. } => Refusal::Unknown { room: name.clone() },
+            _ => Refusal::Unavailable { room: name.clone() },
+        };
+        let roster = room.give_up(&refusal, out);
+        self.rooms.insert(name.clone(), Slot::Loading { waiting: Vec::new(), roster });
+        self.log.unload(&name);
+        self.log.load(&name, self.config.room_settings(&name).durability);
+    }
+
+    /// Does what is due: counts of large rooms, unloading of empty ones.
+    pub(crate) fn tick(&mut self, now: Timestamp, out: &mut Outgoing) {
+        while let Some((_, name)) = self.counts.pop_front_if(|(due, _)| *due <= now) {
+            if let Some(Slot::Open(room)) = self.rooms.get_mut(&name) {
+                room.tell_count();
+                self.touched.push(name);
+            }
+        }
+        while let Some((_, name)) = self.empty.pop_front_if(|(due, _)| *due <= now) {
+            self.unload_if_idle(&name, now, out);
+        }
+    }
+
+    fn unload_if_idle(&mut self, name: &RoomName, now: Timestamp, out: &mut Outgoing) {
+        let is_read = self.reads.values().any(|message| message.room == *name);
+        let Some((room, mut context)) = self.open(name, now, out) else { return };
+        room.stop_expiring();
+        if room.is_idle() && !is_read {
+            room.close(&mut context);
+            self.unload(name);
+        }
+    }
+
+    fn unload(&mut self, name: &RoomName) {
+        self.log.unload(name);
+        self.rooms.remove(name);
+    }
+
+    fn open<'a>(
+        &'a mut self,
+        name: &RoomName,
+        now: Timestamp,
+        out: &'a mut Outgoing,
+    ) -> Option<(&'a mut Room, Context<'a>)> {
+        let Some(Slot::Open(room)) = self.rooms.get_mut(name) else { return None };
+        let presence_limit = self.config.presence_limit;
+        Some((room, Context { now, presence_limit, log: &mut *self.log, out, metrics: &self.metrics }))
+    }
+
+    /// When [`Rooms::tick`] is due next.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let due = |queue: &VecDeque<(Timestamp, RoomName)>| queue.front().map(|(due, _)| *due);
+        due(&self.counts).into_iter().chain(due(&self.empty)).min()
+    }
+
+    /// The rooms with members, in the order of their names.
+    pub(crate) fn list(&self, ask: &ListRooms, out: &mut Outgoing) {
+        let is_wanted = |row: &RoomRow| {
+            row.count > 0
+                && ask.prefix.as_ref().is_none_or(|prefix| row.room.as_str().starts_with(prefix.as_str()))
+        };
+        let open = self.rooms.values().filter_map(|slot| match slot {
+            Slot::Open(room) => Some(room.row()),
+            Slot::Loading { .. } => None,
+        });
+        let mut rooms: Vec<RoomRow> = open.filter(is_wanted).collect();
+        rooms.sort_by(|a, b| a.room.as_str().cmp(b.room.as_str()));
+        rooms.truncate(ask.limit.min(ROOMS_MAX));
+        out.tell_conn(ask.to, ConnAnswer::Rooms { rooms });
+    }
+
+    /// Stores the state of all rooms, for a start that has little to read. The log is flushed by who owns it.
+    pub(crate) fn close(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let names: Vec<RoomName> = self.rooms.keys().cloned().collect();
+        for name in names {
+            if let Some((room, mut context)) = self.open(&name, now, out) {
+                room.close(&mut context);
+            }
+            self.unload(&name);
+        }
+    }
+
+    pub(crate) fn remember(&mut self, key: String, value: Option<String>) {
+        self.log.remember(key, value);
+    }
+}
+
+/// Refuses a message that no room could take.
+fn refuse(message: RoomMessage, refusal: Refusal, out: &mut Outgoing) {
+    let RoomMessage { room, from, re, ask } = message;
+    let what = match ask {
+        Ask::Join { .. } => ConnAnswer::Joined { re, result: Err(refusal) },
+        Ask::Leave { .. } => ConnAnswer::Left { re, room, until: 0, result: Err(refusal) },
+        Ask::Rename { .. } => return,
+        _ => ConnAnswer::Done { re, result: Err::<Answer, _>(refusal), log_is_busy: false },
+    };
+    out.tell_conn(from, what);
+}

@@ -1,0 +1,672 @@
+//! One loaded room: its state, its members, and what the current wake has brought so far.
+//!
+//! Invariant: what happens is decided, applied and given its `seq` at once; members and (in `sync` rooms) everybody
+//! else hear of it when the wake is sealed and the log's promise for this room is kept, in the order in which it was
+//! decided.
+//! Elsewhere: loading, timers and which room a message is for (`rooms`), sockets (`home`).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use madang_log::{Durability, Epoch, Epochs, Health, Loaded, Log, Range, Record, Trim};
+use madang_room::{
+    Actor, Chat, Command, Decision, Entry, Event, Presence, Refusal, RoomName, SavedChat, Seq, Timestamp,
+    WhyLeft,
+};
+use madang_wire::{Answer, HISTORY_EVENTS_MAX, History, Joined, RequestId, RoomRow};
+
+use super::recent::{self, Recent};
+use super::roster::{Member, Roster};
+use crate::batch::{Batch, Item, Place, What};
+use crate::config::RoomSettings;
+use crate::message::{Ask, CameIn, ConnAnswer, Message, Outgoing, ResumeFrom, RoomMessage, is_summed_up};
+use crate::metrics::Metrics;
+use crate::placement::{ConnRef, ShardId};
+
+/// Events after which the state is stored again and what is no longer kept is deleted.
+const SNAPSHOT_EVERY: u64 = 1_000;
+
+/// Bytes of events (roughly, as JSON) that are replayed to one who comes back. What is older is announced as a gap.
+const REPLAY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of events in one answer to `history`; a client that wants more asks again from where it ended.
+const HISTORY_BYTES_MAX: usize = 256 * 1024;
+
+/// The environment of a room's decisions: the same for all rooms of a shard.
+pub(crate) struct Context<'a> {
+    pub(crate) now: Timestamp,
+    pub(crate) presence_limit: usize,
+    pub(crate) log: &'a mut dyn Log,
+    pub(crate) out: &'a mut Outgoing,
+    pub(crate) metrics: &'a Arc<Metrics>,
+}
+
+/// What the caller has to do for a message that the room could not answer from memory.
+#[derive(Debug)]
+pub(crate) enum Handled {
+    /// Nothing.
+    Done,
+    /// Read this range from the log and hand the message in again with what was read.
+    Needs { message: RoomMessage, range: Range, limit: usize },
+}
+
+pub(crate) struct Room {
+    chat: Chat,
+    settings: RoomSettings,
+    epochs: Epochs,
+    last: Seq,
+    last_at: Timestamp,
+    /// The oldest position that is kept.
+    first: Seq,
+    snapshot_at: Seq,
+    recent: Recent,
+    roster: Roster,
+    /// Of this wake: what members will be told. The logged ones are also what the log will be given.
+    items: Vec<Item>,
+    /// Answers of this wake that wait for the log with the items (`sync` rooms only).
+    answers: Vec<(ShardId, Message)>,
+    /// What waits for the log, oldest first, each with the position that it waits for.
+    held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
+    /// Shards whose members left in this wake and still get what came before that.
+    departed: Vec<ShardId>,
+    /// How many were here when members were last told a number.
+    count_told: usize,
+    /// Will `tell_count` be called within a second?
+    is_count_due: bool,
+    /// Does it stand in the queue of rooms to be unloaded?
+    is_expiring: bool,
+}
+
+impl Room {
+    /// Builds the room from what is stored. `None` where the stored state can't be read.
+    pub(crate) fn load(name: RoomName, settings: RoomSettings, loaded: Loaded) -> Option<Room> {
+        let (snapshot_at, mut chat) = match &loaded.snapshot {
+            Some((seq, state)) => {
+                let saved: SavedChat = serde_json::from_str(state).ok()?;
+                (*seq, Chat::load(name, &saved)?)
+            }
+            None => (Seq::ZERO, Chat::new(name)),
+        };
+        let mut recent = Recent::default();
+        for record in loaded.tail {
+            for entry in record.entries().iter().filter(|entry| entry.seq > snapshot_at) {
+                chat.apply(entry.seq, &entry.event);
+            }
+            recent.push(record);
+        }
+        let mut room = Room {
+            chat,
+            settings,
+            epochs: loaded.epochs,
+            last: loaded.last,
+            last_at: loaded.last_at,
+            first: loaded.first,
+            snapshot_at,
+            recent,
+            roster: Roster::default(),
+            items: Vec::new(),
+            answers: Vec::new(),
+            held: VecDeque::new(),
+            departed: Vec::new(),
+            count_told: 0,
+            is_count_due: false,
+            is_expiring: false,
+        };
+        room.trim();
+        Some(room)
+    }
+
+    pub(crate) fn name(&self) -> &RoomName {
+        self.chat.name()
+    }
+
+    /// Has anything ever happened here?
+    pub(crate) fn exists(&self) -> bool {
+        self.last > Seq::ZERO
+    }
+
+    /// Is nobody here, and nothing under way?
+    pub(crate) fn is_idle(&self) -> bool {
+        self.roster.len() == 0 && self.items.is_empty() && self.answers.is_empty() && self.held.is_empty()
+    }
+
+    /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
+    pub(crate) fn poll_expiring(&mut self) -> bool {
+        self.is_idle() && !std::mem::replace(&mut self.is_expiring, true)
+    }
+
+    pub(crate) fn stop_expiring(&mut self) {
+        self.is_expiring = false;
+    }
+
+    /// Has this wake brought something that must be sealed?
+    pub(crate) fn is_unsealed(&self) -> bool {
+        !self.items.is_empty() || !self.answers.is_empty()
+    }
+
+    /// Do members have to be told how many they are now?
+    pub(crate) fn owes_count(&self, presence_limit: usize) -> bool {
+        self.roster.len() > presence_limit && self.roster.len() != self.count_told && !self.is_count_due
+    }
+
+    /// As [`Room::owes_count`]; true once for each call of [`Room::tell_count`].
+    pub(crate) fn poll_count_due(&mut self, presence_limit: usize) -> bool {
+        let is_owed = self.owes_count(presence_limit);
+        self.is_count_due |= is_owed;
+        is_owed
+    }
+
+    pub(crate) fn row(&self) -> RoomRow {
+        RoomRow {
+            room: self.name().clone(),
+            kind: "chat",
+            count: self.roster.len(),
+            capacity: self.chat.capacity(self.settings.capacity),
+        }
+    }
+
+    /// Carries out one message. `read` is what the log gave where an earlier try needed it.
+    pub(crate) fn handle(
+        &mut self,
+        message: RoomMessage,
+        read: Option<Vec<Entry>>,
+        context: &mut Context<'_>,
+    ) -> Handled {
+        let RoomMessage { room, from, re, ask } = message;
+        match ask {
+            Ask::Join { nick, session, capacity, resume } => {
+                let range = match self.range_to_replay(resume.as_ref(), context.now) {
+                    Some(range) if read.is_none() => range,
+                    _ => return self.join(from, re, nick, session, capacity, resume, read, context),
+                };
+                let ask = Ask::Join { nick, session, capacity, resume };
+                let limit = usize::try_from(self.settings.retention.keep).unwrap_or(usize::MAX);
+                return Handled::Needs { message: RoomMessage { room, from, re, ask }, range, limit };
+            }
+            Ask::Leave { why } => self.leave(from, re, why, context),
+            Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
+            Ask::Topic { text: Some(text) } => self.command(from, re, &Command::Topic { text }, context),
+            Ask::Topic { text: None } => {
+                let topic = self.chat.topic().cloned();
+                let result = self.member(from).map(|_| Answer::Topic { room, topic });
+                self.answer(from, re, result, context);
+            }
+            Ask::Capacity { capacity } => self.command(from, re, &Command::Capacity { capacity }, context),
+            Ask::Who => {
+                let result = match self.exists() {
+                    true => Ok(self.who(context.presence_limit)),
+                    false => Err(Refusal::NoSuchRoom { room }),
+                };
+                self.answer(from, re, result, context);
+            }
+            Ask::History { after, before, limit, said_only } => {
+                let range = after.map_or(Range::Before(before.unwrap_or(self.last.next())), Range::After);
+                let limit = limit.clamp(1, HISTORY_EVENTS_MAX);
+                let Some(found) = read.or_else(|| self.recent_range(range, limit, said_only, context.now))
+                else {
+                    let ask = Ask::History { after, before, limit, said_only };
+                    let message = RoomMessage { room, from, re, ask };
+                    let limit = if said_only { HISTORY_EVENTS_MAX } else { limit };
+                    return Handled::Needs { message, range, limit };
+                };
+                let result = self.history(found, range, limit, said_only, context.now);
+                self.answer(from, re, result, context);
+            }
+            Ask::Rename { nick, session } => self.rename(from, nick, session, context),
+        }
+        Handled::Done
+    }
+
+    fn command(
+        &mut self,
+        from: ConnRef,
+        re: Option<RequestId>,
+        command: &Command,
+        context: &mut Context<'_>,
+    ) {
+        let result = self.decide(from, command, context);
+        self.answer(from, re, result.map(|seq| Answer::Recorded { seq }), context);
+    }
+
+    /// Decides, applies and numbers a member's command, and returns the last position that it became.
+    fn decide(
+        &mut self,
+        from: ConnRef,
+        command: &Command,
+        context: &mut Context<'_>,
+    ) -> Result<Seq, Refusal> {
+        let member = self.member(from)?;
+        let actor = Actor { nick: member.nick.clone(), session: member.session, is_member: true };
+        let decision = self.chat.decide(command, &actor, self.roster.len(), self.settings.capacity)?;
+        match decision {
+            Decision::Already(seq) => Ok(seq),
+            Decision::Record(events) => {
+                self.check_log(context)?;
+                self.record(events, from, context.now);
+                Ok(self.last)
+            }
+        }
+    }
+
+    fn record(&mut self, events: impl IntoIterator<Item = Event>, author: ConnRef, now: Timestamp) {
+        for event in events {
+            self.last = self.last.next();
+            self.last_at = self.last_at.max(now);
+            self.chat.apply(self.last, &event);
+            let entry = Entry { seq: self.last, at: self.last_at, event };
+            self.items.push(Item { author: Some(author), what: What::Logged(entry) });
+        }
+    }
+
+    /// Refuses what the log could not keep now.
+    fn check_log(&self, context: &Context<'_>) -> Result<(), Refusal> {
+        let is_durable = self.settings.durability != Durability::Memory;
+        match is_durable && context.log.health() == Health::Failing {
+            true => Err(Refusal::Unavailable { room: self.name().clone() }),
+            false => Ok(()),
+        }
+    }
+
+    fn member(&self, from: ConnRef) -> Result<&Member, Refusal> {
+        self.roster.member(from).ok_or_else(|| Refusal::NotAMember { room: self.name().clone() })
+    }
+
+    #[allow(clippy::too_many_lines, reason = "one straight story: decide, enter, tell, answer")]
+    fn join(
+        &mut self,
+        from: ConnRef,
+        re: Option<RequestId>,
+        nick: madang_room::Nick,
+        session: madang_room::SessionId,
+        capacity: Option<u32>,
+        resume: Option<ResumeFrom>,
+        read: Option<Vec<Entry>>,
+        context: &mut Context<'_>,
+    ) -> Handled {
+        // A session that came in by a new connection before its old one was seen to leave holds one place, not two.
+        let replaced = self.roster.other_connection(session, from);
+        let present = self.roster.len() - usize::from(replaced.is_some());
+        let is_member = self.roster.member(from).is_some();
+        let actor = Actor { nick: nick.clone(), session, is_member };
+        let decided = self.chat.decide(&Command::Join { capacity }, &actor, present, self.settings.capacity);
+        let decided = decided.and_then(|decision| match &decision {
+            Decision::Record(events) if !events.is_empty() => self.check_log(context).map(|()| decision),
+            _ => Ok(decision),
+        });
+        let events = match decided {
+            Ok(Decision::Record(events)) => events,
+            Ok(Decision::Already(_)) => Default::default(),
+            Err(refusal) => {
+                self.send(from, ConnAnswer::Joined { re, result: Err(refusal) }, context);
+                return Handled::Done;
+            }
+        };
+        self.record(events, from, context.now);
+        if let Some(old) = replaced {
+            self.remove(old, Some(WhyLeft::Replaced), context);
+        }
+        if self.roster.insert(from, Member { nick: nick.clone(), session }) {
+            self.present(Presence::Joined { nick }, from, context);
+        }
+        let reset = resume.as_ref().is_some_and(|resume| !self.vouches(resume));
+        let (gap, replay) = match &resume {
+            Some(resume) if !reset => self.replay(resume.after, read, context),
+            _ => (None, None),
+        };
+        let count = self.roster.len();
+        let members = (count <= context.presence_limit).then(|| self.roster.nicks());
+        let joined = Joined {
+            room: self.name().clone(),
+            kind: "chat",
+            epoch: self.epochs.current().as_str().into(),
+            seq: self.last,
+            count,
+            members,
+            capacity: self.chat.capacity(self.settings.capacity),
+            topic: self.chat.topic().cloned(),
+            reset,
+        };
+        // One who was here already goes on hearing what is live, but not what was just replayed.
+        let hears_all = is_member && (resume.is_none() || reset);
+        let came_in =
+            CameIn { joined, gap, replay, from: if hears_all { 0 } else { self.items.len() as u32 } };
+        self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
+        Handled::Done
+    }
+
+    fn vouches(&self, resume: &ResumeFrom) -> bool {
+        let epoch =
+            resume.epoch.as_ref().map_or(self.epochs.current().clone(), |epoch| Epoch::from_client(epoch));
+        resume.after <= self.last && self.epochs.vouches(&epoch, resume.after)
+    }
+
+    /// What has to be read from the log before somebody can come back in, if anything.
+    fn range_to_replay(&self, resume: Option<&ResumeFrom>, now: Timestamp) -> Option<Range> {
+        let resume = resume.filter(|resume| self.vouches(resume))?;
+        let first = self.first_kept(now).max(resume.after.next());
+        let is_here = first > self.last || self.first_in_memory() <= first;
+        (!is_here).then(|| Range::After(first.minus(1)))
+    }
+
+    /// The oldest position that is in memory: in the ring, or decided in this wake.
+    fn first_in_memory(&self) -> Seq {
+        let unsealed = self.items.iter().find_map(|item| match &item.what {
+            What::Logged(entry) => Some(entry.seq),
+            _ => None,
+        });
+        self.recent.first().or(unsealed).unwrap_or(self.last.next())
+    }
+
+    /// What one who has seen everything up to `after` gets: the range that can't be sent, and the rest.
+    fn replay(
+        &self,
+        after: Seq,
+        read: Option<Vec<Entry>>,
+        context: &Context<'_>,
+    ) -> (Option<(Seq, Seq)>, Option<Arc<Batch>>) {
+        let first = self.first_kept(context.now).max(after.next());
+        let mut missed: Vec<&Entry> = read.iter().flatten().filter(|entry| entry.seq >= first).collect();
+        let read_up_to = missed.last().map_or(first.minus(1), |entry| entry.seq);
+        missed.extend(self.recent.after(read_up_to));
+        missed.extend(self.unsealed_entries());
+        // From the newest back, as far as the bytes and the positions hold together.
+        let (mut bytes, mut start, mut next) = (0, missed.len(), self.last.next());
+        while let Some(entry) = start.checked_sub(1).map(|at| missed[at]) {
+            bytes += recent::size(entry);
+            if entry.seq.next() != next || bytes > REPLAY_BYTES_MAX {
+                break;
+            }
+            (start, next) = (start - 1, entry.seq);
+        }
+        let item = |entry: &&Entry| Item { author: None, what: What::Logged((*entry).clone()) };
+        let items: Vec<Item> = missed[start..].iter().map(item).collect();
+        let gap = (next > after.next()).then(|| (after.next(), next.minus(1)));
+        let place = Place::Room(self.name().clone());
+        let replay = (!items.is_empty()).then(|| Arc::new(Batch::new(place, items, context.metrics.clone())));
+        (gap, replay)
+    }
+
+    fn unsealed_entries(&self) -> impl Iterator<Item = &Entry> {
+        self.items.iter().filter_map(|item| match &item.what {
+            What::Logged(entry) => Some(entry),
+            _ => None,
+        })
+    }
+
+    fn leave(
+        &mut self,
+        from: ConnRef,
+        re: Option<RequestId>,
+        why: Option<WhyLeft>,
+        context: &mut Context<'_>,
+    ) {
+        let until = self.items.len() as u32;
+        let result = match self.remove(from, why, context) {
+            true => Ok(()),
+            false => Err(Refusal::NotAMember { room: self.name().clone() }),
+        };
+        let room = self.name().clone();
+        self.send(from, ConnAnswer::Left { re, room, until, result }, context);
+    }
+
+    fn remove(&mut self, conn: ConnRef, why: Option<WhyLeft>, context: &mut Context<'_>) -> bool {
+        let Some(member) = self.roster.remove(conn) else { return false };
+        if !self.items.is_empty() && !self.departed.contains(&conn.shard) {
+            self.departed.push(conn.shard);
+        }
+        self.present(Presence::Left { nick: member.nick, why }, conn, context);
+        true
+    }
+
+    fn rename(
+        &mut self,
+        conn: ConnRef,
+        nick: madang_room::Nick,
+        session: madang_room::SessionId,
+        context: &mut Context<'_>,
+    ) {
+        let Some(member) = self.roster.member(conn) else { return };
+        let from = member.nick.clone();
+        self.roster.insert(conn, Member { nick: nick.clone(), session });
+        if from.as_str() != nick.as_str() {
+            self.present(Presence::Renamed { from, to: nick }, conn, context);
+        }
+    }
+
+    fn present(&mut self, presence: Presence, author: ConnRef, context: &Context<'_>) {
+        if !is_summed_up(&presence, self.roster.len(), context.presence_limit) {
+            self.items.push(Item { author: Some(author), what: What::Presence(presence) });
+        }
+    }
+
+    /// Tells the members of a large room how many they are.
+    pub(crate) fn tell_count(&mut self) {
+        self.is_count_due = false;
+        self.count_told = self.roster.len();
+        let presence = Presence::Count { count: self.count_told };
+        self.items.push(Item { author: None, what: What::Presence(presence) });
+    }
+
+    fn who(&self, presence_limit: usize) -> Answer {
+        let count = self.roster.len();
+        let members = (count <= presence_limit).then(|| self.roster.nicks());
+        Answer::Who { room: self.name().clone(), count, members }
+    }
+
+    /// The range, if it is all in memory. Events of this wake are not history yet for `Before` the newest: they are
+    /// part of it, so they are added here.
+    fn recent_range(
+        &self,
+        range: Range,
+        limit: usize,
+        said_only: bool,
+        now: Timestamp,
+    ) -> Option<Vec<Entry>> {
+        if !self.exists() {
+            return Some(Vec::new());
+        }
+        let first = self.first_kept(now);
+        let unsealed: Vec<&Entry> = self
+            .unsealed_entries()
+            .filter(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)))
+            .collect();
+        match range {
+            Range::After(after) => {
+                let mut found = match self.recent.first() {
+                    Some(_) => self.recent.read(range, limit, first, said_only)?,
+                    None => Vec::new(),
+                };
+                let rest = limit - found.len();
+                found.extend(unsealed.into_iter().filter(|entry| entry.seq > after).take(rest).cloned());
+                Some(found)
+            }
+            Range::Before(before) => {
+                let unsealed: Vec<&Entry> = unsealed.into_iter().filter(|entry| entry.seq < before).collect();
+                let unsealed = &unsealed[unsealed.len().saturating_sub(limit)..];
+                let mut found = match self.recent.first() {
+                    Some(_) if unsealed.len() < limit => {
+                        self.recent.read(range, limit - unsealed.len(), first, said_only)?
+                    }
+                    _ => Vec::new(),
+                };
+                found.extend(unsealed.iter().map(|entry| (*entry).clone()));
+                Some(found)
+            }
+        }
+    }
+
+    fn history(
+        &self,
+        found: Vec<Entry>,
+        range: Range,
+        limit: usize,
+        said_only: bool,
+        now: Timestamp,
+    ) -> Result<Answer, Refusal> {
+        if !self.exists() {
+            return Err(Refusal::NoSuchRoom { room: self.name().clone() });
+        }
+        let first = self.first_kept(now);
+        let mut events = found;
+        events.retain(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)));
+        // What is too much is left out at the end that is further from where the client asked.
+        let fits = |bytes: &mut usize, entry: &Entry| {
+            *bytes += recent::size(entry);
+            (*bytes <= HISTORY_BYTES_MAX).then_some(())
+        };
+        match range {
+            Range::After(_) => {
+                let count = events.iter().take(limit).scan(0, |bytes, entry| fits(bytes, entry)).count();
+                events.truncate(count);
+            }
+            Range::Before(_) => {
+                let count =
+                    events.iter().rev().take(limit).scan(0, |bytes, entry| fits(bytes, entry)).count();
+                events.drain(..events.len() - count);
+            }
+        }
+        let epoch = self.epochs.current().as_str().into();
+        Ok(Answer::History(Box::new(History {
+            room: self.name().clone(),
+            events,
+            first,
+            seq: self.last,
+            epoch,
+        })))
+    }
+
+    fn answer(
+        &mut self,
+        to: ConnRef,
+        re: Option<RequestId>,
+        result: Result<Answer, Refusal>,
+        context: &mut Context<'_>,
+    ) {
+        let is_durable = self.settings.durability != Durability::Memory;
+        let log_is_busy = is_durable && context.log.health() == Health::Busy;
+        self.send(to, ConnAnswer::Done { re, result, log_is_busy }, context);
+    }
+
+    /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
+    fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
+        let is_tentative = self.unsealed_entries().next().is_some() || !self.held.is_empty();
+        if self.settings.durability == Durability::Sync && is_tentative {
+            let message = Message::Conn(Box::new(crate::message::ConnMessage { to, what }));
+            self.answers.push((to.shard, message));
+        } else {
+            context.out.tell_conn(to, what);
+        }
+    }
+
+    /// Ends the wake: gives its events to the log and its items to the members, at once or when the log has them.
+    pub(crate) fn seal(&mut self, context: &mut Context<'_>) {
+        let mut sealed = std::mem::take(&mut self.answers);
+        let entries: Vec<Entry> = self.unsealed_entries().cloned().collect();
+        let is_tentative = !entries.is_empty() || !self.held.is_empty();
+        if !entries.is_empty() {
+            let record = Arc::new(Record::new(entries));
+            self.recent.push(record.clone());
+            context.log.append(self.chat.name(), record.first().minus(1), record);
+        }
+        if !self.items.is_empty() {
+            let items = std::mem::take(&mut self.items);
+            let place = Place::Room(self.name().clone());
+            let batch = Arc::new(Batch::new(place, items, context.metrics.clone()));
+            let departed = std::mem::take(&mut self.departed);
+            let homes = self.roster.homes().filter(|shard| !departed.contains(shard));
+            sealed.extend(
+                homes.chain(departed.iter().copied()).map(|shard| (shard, Message::Batch(batch.clone()))),
+            );
+        }
+        if self.settings.durability == Durability::Sync && is_tentative {
+            self.held.push_back((self.last, sealed));
+        } else {
+            sealed.into_iter().for_each(|(shard, message)| context.out.send(shard, message));
+        }
+        self.trim();
+        self.snapshot_if_due(context);
+    }
+
+    /// Stores the state now and then, never a tentative one.
+    pub(crate) fn snapshot_if_due(&mut self, context: &mut Context<'_>) {
+        if self.held.is_empty() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
+            self.snapshot(context);
+        }
+    }
+
+    /// The log has everything up to `last`: whoever waited for that is told.
+    pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
+        while self.held.front().is_some_and(|(seq, _)| *seq <= last) {
+            if let Some((_, messages)) = self.held.pop_front() {
+                messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
+            }
+        }
+    }
+
+    /// The log did not take what was decided. Everybody who waits is refused; members are told nothing of it.
+    /// Returns the members, so that they can be put back into the room as it is in the log.
+    pub(crate) fn give_up(&mut self, refusal: &Refusal, out: &mut Outgoing) -> Roster {
+        let waiting = self.held.drain(..).flat_map(|(_, messages)| messages);
+        for (shard, message) in waiting.chain(self.answers.drain(..)) {
+            let Message::Conn(mut message) = message else { continue };
+            match &mut message.what {
+                ConnAnswer::Done { result, .. } => *result = Err(refusal.clone()),
+                ConnAnswer::Joined { result, .. } => {
+                    *result = Err(refusal.clone());
+                    self.roster.remove(message.to);
+                }
+                // Leaving is no event: it holds whatever the log says.
+                ConnAnswer::Left { until, .. } => *until = 0,
+                _ => {}
+            }
+            out.send(shard, Message::Conn(message));
+        }
+        self.items.clear();
+        std::mem::take(&mut self.roster)
+    }
+
+    /// Takes over the members of the room as it was before its log was read again.
+    pub(crate) fn adopt(&mut self, roster: Roster) {
+        self.roster = roster;
+    }
+
+    /// Stores the state before the room is unloaded, for a load that has little to read.
+    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        let is_stored = self.settings.durability != Durability::Memory;
+        if is_stored && self.held.is_empty() && self.last > self.snapshot_at {
+            self.snapshot(context);
+        }
+    }
+
+    fn snapshot(&mut self, context: &mut Context<'_>) {
+        let Ok(state) = serde_json::to_string(&self.chat.save()) else { return };
+        let before = self.cutoff(context.now);
+        context.log.snapshot(self.chat.name(), self.last, state, Trim { first: self.first, before });
+        self.snapshot_at = self.last;
+    }
+
+    /// The oldest position kept by number.
+    fn trim(&mut self) {
+        let first = self.last.next().minus(self.settings.retention.keep.max(1));
+        if first > self.first {
+            self.first = first;
+            self.chat.trim(first);
+        }
+    }
+
+    /// The oldest position kept by number and age.
+    fn first_kept(&self, now: Timestamp) -> Seq {
+        let by_age = self.cutoff(now).map_or(Seq::ZERO, |cutoff| {
+            // Older ones than the ring's are as old or older: only where all of the ring is too old, or its first
+            // is young, does the log know more, and it deletes by age itself.
+            let first = self.recent.first_since(cutoff);
+            if Some(first) == self.recent.first() { Seq::ZERO } else { first }
+        });
+        self.first.max(by_age).max(Seq(1))
+    }
+
+    fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
+        let keep_for = self.settings.retention.keep_for?;
+        Some(Timestamp(now.0.saturating_sub(i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX))))
+    }
+}

@@ -1,0 +1,177 @@
+//! A shard: the rooms, names and connections that one thread owns.
+//!
+//! It is fed (a new connection, a ready socket, a message, an answer of the log) and then turned: [`Shard::turn`]
+//! carries out what came, lets it settle, writes, and returns. Nothing in it blocks, waits or reads a clock, so a test
+//! turns it by hand. Rooms, names and connections speak to each other in messages even inside one shard; those for
+//! other shards leave together at the end of the turn.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use madang_log::{Completion, Health, Log};
+use madang_room::Timestamp;
+
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::home::{Home, Surroundings, Tokens};
+use crate::message::{Message, Outgoing};
+use crate::metrics::Metrics;
+use crate::net::Net;
+use crate::placement::{Placement, ShardId};
+use crate::porter::{GuestNumbers, IpSlot};
+use crate::rooms::Rooms;
+
+/// What all shards of a server have in common.
+#[derive(Clone)]
+pub(crate) struct Common {
+    pub(crate) config: Arc<Config>,
+    pub(crate) placement: Placement,
+    pub(crate) tokens: Tokens,
+    pub(crate) guests: GuestNumbers,
+    /// Where the clock on people's walls is read: for times in text.
+    pub(crate) zone: jiff::tz::TimeZone,
+}
+
+pub(crate) struct Shard<N: Net> {
+    rooms: Rooms,
+    directory: Directory,
+    home: Home<N>,
+    out: Outgoing,
+    pub(crate) net: N,
+    now: Timestamp,
+}
+
+impl<N: Net> Shard<N> {
+    pub(crate) fn new(
+        id: ShardId,
+        common: Common,
+        log: Box<dyn Log>,
+        metrics: Arc<Metrics>,
+        net: N,
+    ) -> Shard<N> {
+        let Common { config, placement, tokens, guests, zone } = common;
+        Shard {
+            rooms: Rooms::new(config.clone(), log, metrics.clone()),
+            directory: Directory::new(config.session_grace),
+            out: Outgoing::new(id, placement.shards().count()),
+            home: Home::new(id, config, placement, tokens, guests, metrics, zone),
+            net,
+            now: Timestamp::default(),
+        }
+    }
+
+    /// The slot that the next accepted connection will have.
+    pub(crate) fn next_slot(&self) -> u32 {
+        self.home.next_slot()
+    }
+
+    /// Says what time it is for all that comes until it is said again.
+    pub(crate) fn set_now(&mut self, now: Timestamp) {
+        self.now = now;
+    }
+
+    pub(crate) fn accept(
+        &mut self,
+        socket: N::Socket,
+        peer: SocketAddr,
+        listener: u16,
+        ip_slot: Option<IpSlot>,
+    ) {
+        let mut around = Surroundings { now: self.now, out: &mut self.out, net: &mut self.net };
+        self.home.accept(socket, peer, listener, ip_slot, &mut around);
+    }
+
+    /// The system says that a connection can be read or written, or that the other side has hung up.
+    pub(crate) fn ready(&mut self, slot: u32, readable: bool, writable: bool, hung_up: bool) {
+        self.home.ready(slot, readable, writable, hung_up);
+    }
+
+    pub(crate) fn handle(&mut self, message: Message) {
+        let now = self.now;
+        match message {
+            Message::Room(message) => self.rooms.handle(*message, now, &mut self.out),
+            Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
+            Message::Directory(message) => self.directory.handle(*message, now, &mut self.out),
+            Message::Conn(message) => {
+                let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
+                self.home.handle(*message, &mut around);
+            }
+            Message::Batch(batch) => {
+                let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
+                self.home.deliver(&batch, &mut around);
+            }
+        }
+    }
+
+    pub(crate) fn handle_completion(&mut self, completion: Completion) {
+        if matches!(completion, Completion::Health(Health::Well | Health::Failing)) {
+            self.home.log_is_well();
+        }
+        self.rooms.handle_completion(completion, self.now, &mut self.out);
+    }
+
+    /// Carries out everything that has come since the last turn, and writes what it led to.
+    pub(crate) fn turn(&mut self) {
+        let now = self.now;
+        self.rooms.tick(now, &mut self.out);
+        self.directory.tick(now);
+        let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
+        self.home.tick(&mut around);
+        self.home.work(&mut around);
+        loop {
+            while let Some(message) = self.out.local.pop_front() {
+                self.handle(message);
+            }
+            self.rooms.seal(now, &mut self.out);
+            if self.out.local.is_empty() {
+                self.home.flush(&mut Surroundings { now, out: &mut self.out, net: &mut self.net });
+                if self.out.local.is_empty() {
+                    break;
+                }
+            }
+        }
+        for keepsake in self.directory.poll_keepsakes() {
+            let key = format!("nick of {}", keepsake.session);
+            self.rooms.remember(key, keepsake.nick.map(|nick| nick.to_string()));
+        }
+        for (shard, messages) in self.out.remote.iter_mut().enumerate() {
+            if !messages.is_empty() {
+                self.net.send(ShardId(shard as u16), std::mem::take(messages));
+            }
+        }
+    }
+
+    /// Must [`Shard::turn`] be called again without waiting?
+    pub(crate) fn has_work(&self) -> bool {
+        self.home.has_work()
+    }
+
+    /// When [`Shard::turn`] must be called even if nothing comes.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        let deadlines =
+            [self.rooms.next_deadline(), self.directory.next_deadline(), self.home.next_deadline()];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Begins the orderly end of all connections; those still there at `deadline` are reset.
+    pub(crate) fn begin_shutdown(&mut self, deadline: Timestamp) {
+        let mut around = Surroundings { now: self.now, out: &mut self.out, net: &mut self.net };
+        self.home.begin_shutdown(deadline, &mut around);
+    }
+
+    /// Have all connections ended?
+    pub(crate) fn is_drained(&self) -> bool {
+        self.home.is_empty()
+    }
+
+    /// Hands everything that rooms still hold to the log. The last thing a shard does.
+    pub(crate) fn close(&mut self) {
+        self.rooms.close(self.now, &mut self.out);
+    }
+}
+
+/// What a server that starts again remembers of a session: the fact's key and value, as [`Shard::turn`] wrote them.
+pub(crate) fn read_keepsake(key: &str, value: &str) -> Option<(madang_room::SessionId, madang_room::Nick)> {
+    let session = madang_room::SessionId::parse(key.strip_prefix("nick of ")?)?;
+    Some((session, madang_room::Nick::parse(value).ok()?))
+}

@@ -1,0 +1,9 @@
+//! Scenes: whole shards in memory, with memory for sockets and a clock cranked by hand.
+
+mod chat;
+mod endings;
+mod limits;
+mod log;
+mod resume;
+mod services;
+mod world;

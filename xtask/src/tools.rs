@@ -1,0 +1,62 @@
+//! The programs that tests talk to the server with, and that fuzzing is linked by: are they all there?
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::{run, say};
+
+/// A program, and the Debian package that has it.
+const TOOLS: [(&str, &str); 9] = [
+    ("nc.openbsd", "netcat-openbsd"),
+    ("nc.traditional", "netcat-traditional"),
+    ("ncat", "ncat"),
+    ("socat", "socat"),
+    ("telnet", "telnet"),
+    ("expect", "expect"),
+    ("tmux", "tmux"),
+    ("sqlite3", "sqlite3"),
+    ("c++", "g++"), // links the fuzzing engine
+];
+
+/// Installs what is missing where that is possible, and says what to install where it isn't.
+pub(crate) fn provide() -> Result<()> {
+    let packages = missing();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("sudo apt-get install {}", packages.join(" "));
+    if !(is_root() && has("apt-get")) {
+        bail!("the tests need programs that are not here; to install them:\n  {by_hand}");
+    }
+    say(&format!("installing {}", packages.join(" ")));
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        apt.env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null()).args(args);
+        run(&mut apt)
+    };
+    let install = [&["install", "-y", "--no-install-recommends"], packages.as_slice()].concat();
+    apt(&["update"]).and_then(|()| apt(&install)).with_context(|| {
+        format!("the tests need programs that can't be installed; by hand:\n  {by_hand}\n")
+    })?;
+    let packages = missing();
+    if !packages.is_empty() {
+        bail!("installed, but still not found in PATH: {}", packages.join(" "));
+    }
+    Ok(())
+}
+
+/// The packages of what is missing.
+fn missing() -> Vec<&'static str> {
+    TOOLS.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect()
+}
+
+fn has(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Follows the links of Debian's alternatives: one that leads nowhere is no program.
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
