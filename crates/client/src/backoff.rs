@@ -31,12 +31,12 @@ impl Backoff {
 
     /// Between half of the doubled wait and all of it, as the dice say.
     fn next_with(&mut self, asked: Option<Duration>, dice: u32) -> Duration {
+        if let Some(asked) = asked {
+            return asked.min(RETRY_ASKED_MAX); // an orderly end is no failure
+        }
         let doubled = self.min.saturating_mul(1 << self.failures.min(16)).min(self.max);
         self.failures = self.failures.saturating_add(1);
-        match asked {
-            Some(asked) => asked.min(RETRY_ASKED_MAX),
-            None => doubled.mul_f64(0.5 + 0.5 * f64::from(dice) / f64::from(u32::MAX)),
-        }
+        doubled.mul_f64(0.5 + 0.5 * f64::from(dice) / f64::from(u32::MAX))
     }
 }
 
@@ -71,6 +71,7 @@ mod tests {
         let mut backoff = backoff();
         assert_eq!(backoff.next_with(Some(Duration::from_millis(1234)), 0).as_millis(), 1234);
         assert_eq!(backoff.next_with(Some(Duration::from_secs(100_000)), 0), RETRY_ASKED_MAX);
+        assert_eq!(backoff.next_with(None, u32::MAX).as_millis(), 200);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod offline;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
@@ -17,11 +18,15 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 use crate::limits::{COMMANDS_WAITING_MAX, HISTORY_EVENTS_MAX, PROBE_AFTER, SILENCE_MAX};
-use crate::link::{HELLO_ID, LASTED, Link, Writer};
+use crate::link::{HELLO_ID, Link, Writer};
 use crate::op::{Incoming, Op, decode};
 use crate::reply::Renamed;
 use crate::rooms::{Outcome, Rooms};
 use crate::{Bye, Closing, Error, Event, Joined, Lost, Options, Refusal, Session};
+
+/// How long a connection must last so that losing it counts as a first failure. A server that takes clients in only
+/// to drop them is tried every few seconds at most.
+const LASTED: Duration = Duration::from_secs(3);
 
 /// What the handles ask of the driver.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! One TCP connection: opened, greeted, then lines in and lines out. Knows no rooms and never tries twice.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -83,6 +82,10 @@ async fn open_unhurried(addr: &str, hello: &Op) -> Result<(Link, Greeting), Conn
             Ok(_) => {}
             Err(_) => return Err(not_madang(addr, &String::from_utf8_lossy(&line))),
         }
+    }
+    if found.is_empty() {
+        let why = "the connection was closed before anything was said";
+        return Err(failed(io::Error::new(io::ErrorKind::UnexpectedEof, why)));
     }
     Err(not_madang(addr, &found))
 }
@@ -182,9 +185,6 @@ impl Writer {
         self.write.shutdown().await
     }
 }
-
-/// How long a connection must last so that losing it counts as a first failure.
-pub(crate) const LASTED: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {

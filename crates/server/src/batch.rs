@@ -144,10 +144,7 @@ impl Batch {
 fn encode(out: &mut Vec<u8>, room: &RoomName, happening: Happening<'_>, form: Form) {
     match form {
         Form::Text(form) => text::encode_happening(out, room, happening, form),
-        Form::Json => {
-            json::encode_happening(out, room, happening);
-            out.push(b'\n');
-        }
+        Form::Json => json::as_line(out, |out| json::encode_happening(out, room, happening)),
         Form::Raw => {}
     }
 }

@@ -96,6 +96,7 @@ impl Server {
     /// Where an address or the data folder can't be used; nothing is left running then.
     pub fn start(config: Config) -> Result<Server, StartError> {
         let config = Arc::new(config);
+        raise_file_limit();
         let (store, facts) = Store::open(&config.data)?;
         let folder = config.data.display().to_string();
         let tokens = TokenKey::open(&config.data).map_err(|source| StartError::Key { folder, source })?;
@@ -193,6 +194,16 @@ impl Server {
             Ok(()) => tracing::info!("ended in order"),
             Err(error) => tracing::error!(%error, "the logs could not be closed in order"),
         }
+    }
+}
+
+/// A connection is a descriptor. The soft limit is low for the sake of programs that use `select`, which this is not.
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is; it bounds the connections");
     }
 }
 

@@ -123,7 +123,8 @@ impl Driver {
 /// Why it did not work, for somebody who knows where to.
 fn in_short(error: &ConnectError) -> String {
     match error {
-        ConnectError::Io { source, .. } => source.kind().to_string(),
+        ConnectError::Io { source, .. } if source.raw_os_error().is_some() => source.kind().to_string(),
+        ConnectError::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     }
 }

@@ -13,6 +13,9 @@ use super::listen::moment;
 
 /// Messages that `/history` shows at most.
 const HISTORY_MAX: u32 = 1_000;
+/// Messages on their way. Fewer than the client keeps during an outage, so that it refuses none.
+const SAID_WAITING_MAX: usize = 128;
+const _: () = assert!(SAID_WAITING_MAX < madang_client::limits::COMMANDS_WAITING_MAX);
 /// How long messages may wait for their answer, over any number of connections, once the input has ended.
 const LAST_WAIT: Duration = Duration::from_secs(30);
 
@@ -159,6 +162,12 @@ impl Obey {
     /// Says something without waiting for the answer: one's own message is shown when it is heard.
     async fn say(&mut self, text: String) -> Result<(), Error> {
         let room = self.room_or_current(None)?;
+        while self.said.len() >= SAID_WAITING_MAX {
+            // A long pipe and an outage: the pipe waits.
+            if let Some(said) = self.said.join_next().await {
+                self.note(said);
+            }
+        }
         let receipt = self.talk.client.begin_say(room, text).await?;
         if !self.talk.view().connected {
             self.talk.show(Line::connection("this will be said when the connection is back")).await;

@@ -124,7 +124,7 @@ impl<N: Net> Home<N> {
             let pace = chat.bucket.as_mut().map_or(Pace::Good, |bucket| bucket.take(per_second, around.now));
             match taken {
                 Taken::Telnet(reply) => {
-                    self.conns[slot as usize].outbox.private().extend_from_slice(&reply);
+                    self.conns[slot as usize].outbox.append(|bytes| bytes.extend_from_slice(&reply));
                     self.reform(slot);
                     self.mark_dirty(slot);
                 }
@@ -212,7 +212,7 @@ impl<N: Net> Home<N> {
         let Service::Echo { reply, once } = &self.config.listeners[usize::from(conn.listener)].service else {
             return;
         };
-        conn.outbox.private().extend_from_slice(reply.as_deref().unwrap_or(input));
+        conn.outbox.append(|bytes| bytes.extend_from_slice(reply.as_deref().unwrap_or(input)));
         if *once {
             conn.phase = Phase::Draining;
         }

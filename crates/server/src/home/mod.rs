@@ -236,21 +236,14 @@ impl<N: Net> Home<N> {
         if result.is_err() {
             self.metrics.refusals.inc();
         }
-        let bytes = conn.outbox.private();
-        let length = bytes.len();
-        if chat.is_json {
-            json::encode_reply(bytes, re, result);
-            if bytes.len() > length {
-                bytes.push(b'\n');
-            }
-        } else {
-            let crlf = chat.decoder.is_telnet();
-            match result {
-                Ok(answer) => text::encode_answer(bytes, answer, &self.zone, crlf),
-                Err(refusal) => text::encode_refusal(bytes, refusal, crlf),
-            }
-        }
-        if conn.outbox.private().len() > length {
+        let (is_json, crlf) = (chat.is_json, chat.decoder.is_telnet());
+        let zone = &self.zone;
+        let is_something = conn.outbox.append(|bytes| match result {
+            _ if is_json => json::as_line(bytes, |bytes| json::encode_reply(bytes, re, result)),
+            Ok(answer) => text::encode_answer(bytes, answer, zone, crlf),
+            Err(refusal) => text::encode_refusal(bytes, refusal, crlf),
+        });
+        if is_something {
             self.mark_dirty(slot);
         }
     }
@@ -260,8 +253,9 @@ impl<N: Net> Home<N> {
         let conn = &mut self.conns[slot as usize];
         let Speaks::Chat(chat) = &conn.speaks else { return };
         let (is_json, crlf) = (chat.is_json, chat.decoder.is_telnet());
-        encode_notice(conn.outbox.private(), notice, is_json, crlf);
-        self.mark_dirty(slot);
+        if conn.outbox.append(|bytes| encode_notice(bytes, notice, is_json, crlf)) {
+            self.mark_dirty(slot);
+        }
     }
 
     fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
@@ -271,11 +265,7 @@ impl<N: Net> Home<N> {
 
 fn encode_notice(bytes: &mut Vec<u8>, notice: &Notice, is_json: bool, crlf: bool) {
     if is_json {
-        let length = bytes.len();
-        json::encode_notice(bytes, notice);
-        if bytes.len() > length {
-            bytes.push(b'\n');
-        }
+        json::as_line(bytes, |bytes| json::encode_notice(bytes, notice));
     } else {
         text::encode_notice(bytes, notice, crlf);
     }

@@ -36,6 +36,7 @@ pub(crate) struct Outbox {
 struct Backlog {
     pieces: VecDeque<Piece>,
     shared_bytes: usize,
+    private_bytes: usize,
     /// What was dropped, by room; not empty means that live events are dropped too.
     missed: Vec<Missed>,
     /// When the socket last took a byte.
@@ -78,16 +79,24 @@ pub(crate) enum Sent {
 }
 
 impl Outbox {
-    /// Where private bytes are appended.
-    pub(crate) fn private(&mut self) -> &mut Vec<u8> {
-        let Some(backlog) = &mut self.backlog else { return &mut self.fresh };
-        if !matches!(backlog.pieces.back(), Some(Piece::Private { .. })) {
-            backlog.pieces.push_back(Piece::Private { bytes: Vec::new(), written: 0 });
+    /// Appends what `encode` writes to the private bytes. True where that is something.
+    pub(crate) fn append(&mut self, encode: impl FnOnce(&mut Vec<u8>)) -> bool {
+        let Some(backlog) = &mut self.backlog else {
+            let before = self.fresh.len();
+            encode(&mut self.fresh);
+            return self.fresh.len() > before;
+        };
+        let before = backlog.private_bytes;
+        if let Some(Piece::Private { bytes, .. }) = backlog.pieces.back_mut() {
+            let length = bytes.len();
+            encode(bytes);
+            backlog.private_bytes += bytes.len() - length;
+        } else {
+            let mut bytes = Vec::new();
+            encode(&mut bytes);
+            backlog.push_private(bytes);
         }
-        match backlog.pieces.back_mut() {
-            Some(Piece::Private { bytes, .. }) => bytes,
-            _ => &mut self.fresh,
-        }
+        backlog.private_bytes > before
     }
 
     pub(crate) fn is_behind(&self) -> bool {
@@ -96,7 +105,7 @@ impl Outbox {
 
     /// Must the connection be read no further?
     pub(crate) fn is_full(&self) -> bool {
-        self.backlog.as_ref().is_some_and(|backlog| backlog.private_bytes() > PRIVATE_BYTES_MAX)
+        self.backlog.as_ref().is_some_and(|backlog| backlog.private_bytes > PRIVATE_BYTES_MAX)
     }
 
     /// When the socket last took a byte, while something waits for it.
@@ -206,17 +215,24 @@ impl Outbox {
     }
 }
 
+impl Piece {
+    fn unwritten(&self) -> &[u8] {
+        match self {
+            Piece::Private { bytes, written } => &bytes[*written..],
+            Piece::Shared { batch, form, from, until } => &batch.encoded(*form).bytes[*from..*until],
+        }
+    }
+}
+
 impl Backlog {
     fn new(now: Timestamp) -> Backlog {
-        Backlog { pieces: VecDeque::new(), shared_bytes: 0, missed: Vec::new(), progress_at: now }
-    }
-
-    fn private_bytes(&self) -> usize {
-        let bytes = |piece: &Piece| match piece {
-            Piece::Private { bytes, written } => bytes.len() - written,
-            Piece::Shared { .. } => 0,
-        };
-        self.pieces.iter().map(bytes).sum()
+        Backlog {
+            pieces: VecDeque::new(),
+            shared_bytes: 0,
+            private_bytes: 0,
+            missed: Vec::new(),
+            progress_at: now,
+        }
     }
 
     fn push(&mut self, batch: &Arc<Batch>, form: Form, runs: Runs<'_>, limit: usize) -> Sent {
@@ -233,6 +249,7 @@ impl Backlog {
 
     fn push_private(&mut self, bytes: Vec<u8>) {
         if !bytes.is_empty() {
+            self.private_bytes += bytes.len();
             self.pieces.push_back(Piece::Private { bytes, written: 0 });
         }
     }
@@ -291,13 +308,7 @@ impl Backlog {
     }
 
     fn slices(&self) -> SmallVec<[IoSlice<'_>; SLICES_MAX]> {
-        let slice = |piece| match piece {
-            &Piece::Private { ref bytes, written } => IoSlice::new(&bytes[written..]),
-            &Piece::Shared { ref batch, form, from, until } => {
-                IoSlice::new(&batch.encoded(form).bytes[from..until])
-            }
-        };
-        self.pieces.iter().take(SLICES_MAX).map(slice).collect()
+        self.pieces.iter().take(SLICES_MAX).map(|piece| IoSlice::new(piece.unwritten())).collect()
     }
 
     fn advance(&mut self, mut bytes: usize) {
@@ -306,6 +317,7 @@ impl Backlog {
                 Piece::Private { bytes: all, written } => {
                     let step = bytes.min(all.len() - *written);
                     *written += step;
+                    self.private_bytes -= step;
                     bytes -= step;
                     all.len() - *written
                 }

@@ -4,6 +4,7 @@
 //! loaded.
 //! Elsewhere: what a room decides and keeps (`room`), where its log lives (`madang-log`), connections (`home`).
 
+mod past;
 mod recent;
 mod room;
 mod roster;
@@ -110,7 +111,7 @@ impl Rooms {
         if let Handled::Needs { message, range, limit } = handled {
             self.next_ticket += 1;
             self.log.read(Ticket(self.next_ticket), &message.room, range, limit);
-            self.reads.insert(self.next_ticket, message);
+            self.reads.insert(self.next_ticket, *message);
         }
     }
 

@@ -8,29 +8,20 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use madang_log::{Durability, Epoch, Epochs, Health, Loaded, Log, Range, Record, Trim};
+use madang_log::{Durability, Epochs, Health, Loaded, Log, Range, Record};
 use madang_room::{
     Actor, Chat, Command, Decision, Entry, Event, Presence, Refusal, RoomName, SavedChat, Seq, Timestamp,
     WhyLeft,
 };
-use madang_wire::{Answer, HISTORY_EVENTS_MAX, History, Joined, RequestId, RoomRow};
+use madang_wire::{Answer, HISTORY_EVENTS_MAX, Joined, RequestId, RoomRow};
 
-use super::recent::{self, Recent};
+use super::recent::Recent;
 use super::roster::{Member, Roster};
 use crate::batch::{Batch, Item, Place, What};
 use crate::config::RoomSettings;
 use crate::message::{Ask, CameIn, ConnAnswer, Message, Outgoing, ResumeFrom, RoomMessage, is_summed_up};
 use crate::metrics::Metrics;
 use crate::placement::{ConnRef, ShardId};
-
-/// Events after which the state is stored again and what is no longer kept is deleted.
-const SNAPSHOT_EVERY: u64 = 1_000;
-
-/// Bytes of events (roughly, as JSON) that are replayed to one who comes back. What is older is announced as a gap.
-const REPLAY_BYTES_MAX: usize = 1024 * 1024;
-
-/// Bytes of events in one answer to `history`; a client that wants more asks again from where it ended.
-const HISTORY_BYTES_MAX: usize = 256 * 1024;
 
 /// The environment of a room's decisions: the same for all rooms of a shard.
 pub(crate) struct Context<'a> {
@@ -47,26 +38,26 @@ pub(crate) enum Handled {
     /// Nothing.
     Done,
     /// Read this range from the log and hand the message in again with what was read.
-    Needs { message: RoomMessage, range: Range, limit: usize },
+    Needs { message: Box<RoomMessage>, range: Range, limit: usize },
 }
 
 pub(crate) struct Room {
-    chat: Chat,
-    settings: RoomSettings,
-    epochs: Epochs,
-    last: Seq,
-    last_at: Timestamp,
+    pub(super) chat: Chat,
+    pub(super) settings: RoomSettings,
+    pub(super) epochs: Epochs,
+    pub(super) last: Seq,
+    pub(super) last_at: Timestamp,
     /// The oldest position that is kept.
-    first: Seq,
-    snapshot_at: Seq,
-    recent: Recent,
-    roster: Roster,
+    pub(super) first: Seq,
+    pub(super) snapshot_at: Seq,
+    pub(super) recent: Recent,
+    pub(super) roster: Roster,
     /// Of this wake: what members will be told. The logged ones are also what the log will be given.
     items: Vec<Item>,
     /// Answers of this wake that wait for the log with the items (`sync` rooms only).
     answers: Vec<(ShardId, Message)>,
     /// What waits for the log, oldest first, each with the position that it waits for.
-    held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
+    pub(super) held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
     /// Shards whose members left in this wake and still get what came before that.
     departed: Vec<ShardId>,
     /// How many were here when members were last told a number.
@@ -181,7 +172,11 @@ impl Room {
                 };
                 let ask = Ask::Join { nick, session, capacity, resume };
                 let limit = usize::try_from(self.settings.retention.keep).unwrap_or(usize::MAX);
-                return Handled::Needs { message: RoomMessage { room, from, re, ask }, range, limit };
+                return Handled::Needs {
+                    message: Box::new(RoomMessage { room, from, re, ask }),
+                    range,
+                    limit,
+                };
             }
             Ask::Leave { why } => self.leave(from, re, why, context),
             Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
@@ -205,7 +200,7 @@ impl Room {
                 let Some(found) = read.or_else(|| self.recent_range(range, limit, said_only, context.now))
                 else {
                     let ask = Ask::History { after, before, limit, said_only };
-                    let message = RoomMessage { room, from, re, ask };
+                    let message = Box::new(RoomMessage { room, from, re, ask });
                     let limit = if said_only { HISTORY_EVENTS_MAX } else { limit };
                     return Handled::Needs { message, range, limit };
                 };
@@ -334,59 +329,7 @@ impl Room {
         Handled::Done
     }
 
-    fn vouches(&self, resume: &ResumeFrom) -> bool {
-        let epoch =
-            resume.epoch.as_ref().map_or(self.epochs.current().clone(), |epoch| Epoch::from_client(epoch));
-        resume.after <= self.last && self.epochs.vouches(&epoch, resume.after)
-    }
-
-    /// What has to be read from the log before somebody can come back in, if anything.
-    fn range_to_replay(&self, resume: Option<&ResumeFrom>, now: Timestamp) -> Option<Range> {
-        let resume = resume.filter(|resume| self.vouches(resume))?;
-        let first = self.first_kept(now).max(resume.after.next());
-        let is_here = first > self.last || self.first_in_memory() <= first;
-        (!is_here).then(|| Range::After(first.minus(1)))
-    }
-
-    /// The oldest position that is in memory: in the ring, or decided in this wake.
-    fn first_in_memory(&self) -> Seq {
-        let unsealed = self.items.iter().find_map(|item| match &item.what {
-            What::Logged(entry) => Some(entry.seq),
-            _ => None,
-        });
-        self.recent.first().or(unsealed).unwrap_or(self.last.next())
-    }
-
-    /// What one who has seen everything up to `after` gets: the range that can't be sent, and the rest.
-    fn replay(
-        &self,
-        after: Seq,
-        read: Option<Vec<Entry>>,
-        context: &Context<'_>,
-    ) -> (Option<(Seq, Seq)>, Option<Arc<Batch>>) {
-        let first = self.first_kept(context.now).max(after.next());
-        let mut missed: Vec<&Entry> = read.iter().flatten().filter(|entry| entry.seq >= first).collect();
-        let read_up_to = missed.last().map_or(first.minus(1), |entry| entry.seq);
-        missed.extend(self.recent.after(read_up_to));
-        missed.extend(self.unsealed_entries());
-        // From the newest back, as far as the bytes and the positions hold together.
-        let (mut bytes, mut start, mut next) = (0, missed.len(), self.last.next());
-        while let Some(entry) = start.checked_sub(1).map(|at| missed[at]) {
-            bytes += recent::size(entry);
-            if entry.seq.next() != next || bytes > REPLAY_BYTES_MAX {
-                break;
-            }
-            (start, next) = (start - 1, entry.seq);
-        }
-        let item = |entry: &&Entry| Item { author: None, what: What::Logged((*entry).clone()) };
-        let items: Vec<Item> = missed[start..].iter().map(item).collect();
-        let gap = (next > after.next()).then(|| (after.next(), next.minus(1)));
-        let place = Place::Room(self.name().clone());
-        let replay = (!items.is_empty()).then(|| Arc::new(Batch::new(place, items, context.metrics.clone())));
-        (gap, replay)
-    }
-
-    fn unsealed_entries(&self) -> impl Iterator<Item = &Entry> {
+    pub(super) fn unsealed_entries(&self) -> impl Iterator<Item = &Entry> {
         self.items.iter().filter_map(|item| match &item.what {
             What::Logged(entry) => Some(entry),
             _ => None,
@@ -453,88 +396,6 @@ impl Room {
         Answer::Who { room: self.name().clone(), count, members }
     }
 
-    /// The range, if it is all in memory. Events of this wake are not history yet for `Before` the newest: they are
-    /// part of it, so they are added here.
-    fn recent_range(
-        &self,
-        range: Range,
-        limit: usize,
-        said_only: bool,
-        now: Timestamp,
-    ) -> Option<Vec<Entry>> {
-        if !self.exists() {
-            return Some(Vec::new());
-        }
-        let first = self.first_kept(now);
-        let unsealed: Vec<&Entry> = self
-            .unsealed_entries()
-            .filter(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)))
-            .collect();
-        match range {
-            Range::After(after) => {
-                let mut found = match self.recent.first() {
-                    Some(_) => self.recent.read(range, limit, first, said_only)?,
-                    None => Vec::new(),
-                };
-                let rest = limit - found.len();
-                found.extend(unsealed.into_iter().filter(|entry| entry.seq > after).take(rest).cloned());
-                Some(found)
-            }
-            Range::Before(before) => {
-                let unsealed: Vec<&Entry> = unsealed.into_iter().filter(|entry| entry.seq < before).collect();
-                let unsealed = &unsealed[unsealed.len().saturating_sub(limit)..];
-                let mut found = match self.recent.first() {
-                    Some(_) if unsealed.len() < limit => {
-                        self.recent.read(range, limit - unsealed.len(), first, said_only)?
-                    }
-                    _ => Vec::new(),
-                };
-                found.extend(unsealed.iter().map(|entry| (*entry).clone()));
-                Some(found)
-            }
-        }
-    }
-
-    fn history(
-        &self,
-        found: Vec<Entry>,
-        range: Range,
-        limit: usize,
-        said_only: bool,
-        now: Timestamp,
-    ) -> Result<Answer, Refusal> {
-        if !self.exists() {
-            return Err(Refusal::NoSuchRoom { room: self.name().clone() });
-        }
-        let first = self.first_kept(now);
-        let mut events = found;
-        events.retain(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)));
-        // What is too much is left out at the end that is further from where the client asked.
-        let fits = |bytes: &mut usize, entry: &Entry| {
-            *bytes += recent::size(entry);
-            (*bytes <= HISTORY_BYTES_MAX).then_some(())
-        };
-        match range {
-            Range::After(_) => {
-                let count = events.iter().take(limit).scan(0, |bytes, entry| fits(bytes, entry)).count();
-                events.truncate(count);
-            }
-            Range::Before(_) => {
-                let count =
-                    events.iter().rev().take(limit).scan(0, |bytes, entry| fits(bytes, entry)).count();
-                events.drain(..events.len() - count);
-            }
-        }
-        let epoch = self.epochs.current().as_str().into();
-        Ok(Answer::History(Box::new(History {
-            room: self.name().clone(),
-            events,
-            first,
-            seq: self.last,
-            epoch,
-        })))
-    }
-
     fn answer(
         &mut self,
         to: ConnRef,
@@ -587,13 +448,6 @@ impl Room {
         self.snapshot_if_due(context);
     }
 
-    /// Stores the state now and then, never a tentative one.
-    pub(crate) fn snapshot_if_due(&mut self, context: &mut Context<'_>) {
-        if self.held.is_empty() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
-            self.snapshot(context);
-        }
-    }
-
     /// The log has everything up to `last`: whoever waited for that is told.
     pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
         while self.held.front().is_some_and(|(seq, _)| *seq <= last) {
@@ -628,45 +482,5 @@ impl Room {
     /// Takes over the members of the room as it was before its log was read again.
     pub(crate) fn adopt(&mut self, roster: Roster) {
         self.roster = roster;
-    }
-
-    /// Stores the state before the room is unloaded, for a load that has little to read.
-    pub(crate) fn close(&mut self, context: &mut Context<'_>) {
-        let is_stored = self.settings.durability != Durability::Memory;
-        if is_stored && self.held.is_empty() && self.last > self.snapshot_at {
-            self.snapshot(context);
-        }
-    }
-
-    fn snapshot(&mut self, context: &mut Context<'_>) {
-        let Ok(state) = serde_json::to_string(&self.chat.save()) else { return };
-        let before = self.cutoff(context.now);
-        context.log.snapshot(self.chat.name(), self.last, state, Trim { first: self.first, before });
-        self.snapshot_at = self.last;
-    }
-
-    /// The oldest position kept by number.
-    fn trim(&mut self) {
-        let first = self.last.next().minus(self.settings.retention.keep.max(1));
-        if first > self.first {
-            self.first = first;
-            self.chat.trim(first);
-        }
-    }
-
-    /// The oldest position kept by number and age.
-    fn first_kept(&self, now: Timestamp) -> Seq {
-        let by_age = self.cutoff(now).map_or(Seq::ZERO, |cutoff| {
-            // Older ones than the ring's are as old or older: only where all of the ring is too old, or its first
-            // is young, does the log know more, and it deletes by age itself.
-            let first = self.recent.first_since(cutoff);
-            if Some(first) == self.recent.first() { Seq::ZERO } else { first }
-        });
-        self.first.max(by_age).max(Seq(1))
-    }
-
-    fn cutoff(&self, now: Timestamp) -> Option<Timestamp> {
-        let keep_for = self.settings.retention.keep_for?;
-        Some(Timestamp(now.0.saturating_sub(i64::try_from(keep_for.as_millis()).unwrap_or(i64::MAX))))
     }
 }
