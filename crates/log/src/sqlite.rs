@@ -20,7 +20,6 @@ use madang_room::{RoomName, Seq};
 use self::adopt::Other;
 use self::queue::{Call, Ending, Queue};
 use self::reader::Reader;
-use self::schema::Synchronous;
 use self::writer::Writer;
 use crate::board::{Board, FileId, Listener};
 use crate::{
@@ -101,13 +100,7 @@ impl Opened {
     /// Opens or makes the file. From here on it counts as not closed cleanly.
     pub(crate) fn open(path: &Path, settings: Settings, board: &Arc<Board>) -> Result<Opened, OpenError> {
         let db = schema::open_writer(path)?;
-        let begun = if settings.durable {
-            schema::generation(&db)
-        } else {
-            let begun = schema::begin_generation(&db);
-            begun
-                .and_then(|generation| schema::set_synchronous(&db, Synchronous::Normal).map(|()| generation))
-        };
+        let begun = if settings.durable { schema::generation(&db) } else { schema::begin_generation(&db) };
         let generation = begun.map_err(|why| OpenError::of(path, why))?;
         let file = board.add_file();
         let shared = Arc::new(Shared {

@@ -74,7 +74,8 @@ impl Directory {
             }
             DirectoryMessage::ClaimNick { nick, holder } => {
                 let result = self.claim_nick(&nick, holder, now);
-                out.tell_conn(holder.conn, ConnAnswer::NickClaimed { nick, result });
+                let session = holder.session;
+                out.tell_conn(holder.conn, ConnAnswer::NickClaimed { nick, session, result });
             }
             DirectoryMessage::ReleaseNick { nick, holder, keep } => {
                 self.release_nick(&nick, holder, keep, now)
@@ -166,7 +167,7 @@ impl Directory {
             }
             _ => None,
         };
-        out.tell_conn(holder.conn, ConnAnswer::SessionResumed { nick });
+        out.tell_conn(holder.conn, ConnAnswer::SessionResumed { session: holder.session, nick });
     }
 
     fn close_session(&mut self, holder: Holder, keep: bool, now: Timestamp) {

@@ -173,9 +173,11 @@ pub(crate) enum ConnAnswer {
     },
     NickClaimed {
         nick: Nick,
+        session: SessionId,
         result: Result<(), Refusal>,
     },
     SessionResumed {
+        session: SessionId,
         nick: Option<Nick>,
     },
     Rooms {

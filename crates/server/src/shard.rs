@@ -123,6 +123,7 @@ impl<N: Net> Shard<N> {
                 self.handle(message);
             }
             self.rooms.seal(now, &mut self.out);
+            self.home.seal_relays(&mut self.out);
             if self.out.local.is_empty() {
                 self.home.flush(&mut Surroundings { now, out: &mut self.out, net: &mut self.net });
                 if self.out.local.is_empty() {

@@ -10,7 +10,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::queue::Call;
 use super::rows::{RoomRow, RowError};
-use super::schema::{self, Synchronous};
+use super::schema;
+
 use super::{Settings, Shared};
 use crate::Epoch;
 
@@ -38,13 +39,8 @@ impl Other {
         let row = match own {
             Some(own) if own.last >= theirs.last => own,
             own => {
-                // Must be durable whatever this file is for: the original is removed next.
-                schema::set_synchronous(db, Synchronous::Full)?;
-                let copied = self.copy(db, own.as_ref(), &theirs, id, generation);
-                if !settings.durable {
-                    schema::set_synchronous(db, Synchronous::Normal)?;
-                }
-                let row = copied?;
+                // Every commit is on the disk when it returns, so the original can be removed next.
+                let row = self.copy(db, own.as_ref(), &theirs, id, generation)?;
                 tracing::info!(%room, to = settings.name(), "its durability has changed, so it was moved");
                 row
             }

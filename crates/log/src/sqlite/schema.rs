@@ -38,15 +38,6 @@ const TABLES: &str = "
     CREATE TABLE spare (body BLOB) STRICT;
 ";
 
-/// How well a commit is kept.
-#[derive(Clone, Copy)]
-pub(crate) enum Synchronous {
-    /// In the file, and on the disk with the next checkpoint.
-    Normal,
-    /// On the disk before it returns.
-    Full,
-}
-
 /// Opens the file for its writer, and makes it where there is none.
 pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
@@ -59,10 +50,12 @@ pub(crate) fn open_writer(path: &Path) -> Result<Connection, OpenError> {
     .and_then(|db| {
         // The writer checkpoints itself, after it has answered: SQLite would do so within a commit.
         db.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; PRAGMA journal_size_limit = 67108864;",
+            // A commit is on the disk when it returns, also in the file that is paced: at most one of its
+            // commits' worth can be lost, as its rooms promise, and not all since the last checkpoint.
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = 67108864;",
         )
         .and_then(|()| db.pragma_update(None, "cache_size", -WRITER_CACHE_KIB))
-        .and_then(|()| set_synchronous(&db, Synchronous::Full))
         .map_err(|why| OpenError::of(path, why))?;
         Ok(db)
     })
@@ -118,13 +111,6 @@ fn make(db: &Connection) -> rusqlite::Result<()> {
     ))
 }
 
-pub(crate) fn set_synchronous(db: &Connection, how: Synchronous) -> rusqlite::Result<()> {
-    db.execute_batch(match how {
-        Synchronous::Normal => "PRAGMA synchronous = NORMAL",
-        Synchronous::Full => "PRAGMA synchronous = FULL",
-    })
-}
-
 /// Begins to use the file: if it was not closed cleanly, its rooms' newest events may be gone, and a new generation
 /// begins. Durable before anything is served, so that a crash from here on is seen at the next start.
 pub(crate) fn begin_generation(db: &Connection) -> rusqlite::Result<i64> {
@@ -140,7 +126,7 @@ pub(crate) fn generation(db: &Connection) -> rusqlite::Result<i64> {
     db.query_row("SELECT generation FROM meta", [], |row| row.get(0))
 }
 
-/// Everything is committed and nothing more will be: to be called with [`Synchronous::Full`].
+/// Everything is committed and nothing more will be.
 pub(crate) fn mark_clean(db: &Connection) -> rusqlite::Result<()> {
     db.execute("UPDATE meta SET clean = 1", []).map(drop)
 }

@@ -19,7 +19,7 @@ use super::batch::{Batch, Failure, Room, Rooms};
 use super::queue::{Call, Cost, Ending, Wake};
 use super::reader::Job;
 use super::rows::{self, RoomRow};
-use super::schema::{self, Synchronous};
+use super::schema;
 use super::{COMMIT_EVENTS, RETRY_EVERY, Shared};
 use crate::board::ListenerId;
 use crate::{AppendError, CloseError, Completion, Epoch, Epochs, LoadError, Record, Ticket};
@@ -395,7 +395,6 @@ impl Writer {
             return Err(failed(self.trouble_text().into()));
         }
         let end = || -> rusqlite::Result<()> {
-            schema::set_synchronous(&self.db, Synchronous::Full)?;
             self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
             if !self.shared.settings.durable {
                 schema::mark_clean(&self.db)?;

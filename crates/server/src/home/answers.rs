@@ -5,13 +5,13 @@ use madang_wire::{Answer, Bye, Notice, RequestId, RoomRow};
 
 use super::conn::{Pending, Phase};
 use super::{Home, Surroundings};
-use crate::message::{Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage};
+use crate::message::{Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Holder, Message, RoomMessage};
 use crate::net::Net;
 
 impl<N: Net> Home<N> {
-    /// Takes a message for one of this shard's connections. One that has gone needs none.
+    /// Takes a message for one of this shard's connections.
     pub(crate) fn handle(&mut self, message: ConnMessage, around: &mut Surroundings<'_, N>) {
-        let Some(slot) = self.find(message.to) else { return };
+        let Some(slot) = self.find(message.to) else { return self.give_back(message, around) };
         match message.what {
             ConnAnswer::Done { re, result, log_is_busy } => {
                 self.answered(slot);
@@ -22,8 +22,8 @@ impl<N: Net> Home<N> {
             }
             ConnAnswer::Joined { re, result } => self.joined(slot, re, result, around),
             ConnAnswer::Left { re, room, until, result } => self.left(slot, re, &room, until, result),
-            ConnAnswer::NickClaimed { nick, result } => self.nick_claimed(slot, nick, result, around),
-            ConnAnswer::SessionResumed { nick } => self.session_resumed(slot, nick, around),
+            ConnAnswer::NickClaimed { nick, result, .. } => self.nick_claimed(slot, nick, result, around),
+            ConnAnswer::SessionResumed { nick, .. } => self.session_resumed(slot, nick, around),
             ConnAnswer::Rooms { rooms } => self.rooms_listed(slot, rooms),
             ConnAnswer::Told { from, text } => self.notify(slot, &Notice::Told { from, text }),
             ConnAnswer::Replaced => {
@@ -37,6 +37,35 @@ impl<N: Net> Home<N> {
             if conn.takes_commands() && (!conn.input.is_empty() || conn.readable || conn.peer_done) {
                 self.enqueue(slot);
             }
+        }
+    }
+
+    /// A connection that has gone needs no answer, but what it was given must not stay its own.
+    fn give_back(&mut self, message: ConnMessage, around: &mut Surroundings<'_, N>) {
+        let conn = message.to;
+        match message.what {
+            ConnAnswer::Joined { result: Ok(came_in), .. } => {
+                let room = came_in.joined.room;
+                let shard = self.placement.of_room(&room);
+                let ask = Ask::Leave { why: Some(WhyLeft::Lost) };
+                let leave = RoomMessage { room, from: conn, re: None, ask };
+                around.out.send(shard, Message::Room(Box::new(leave)));
+            }
+            ConnAnswer::NickClaimed { nick, session, result: Ok(()) } => {
+                let owner = self.placement.of_nick(&nick);
+                let holder = Holder { session, conn };
+                self.ask_directory(
+                    owner,
+                    DirectoryMessage::ReleaseNick { nick, holder, keep: false },
+                    around,
+                );
+            }
+            ConnAnswer::SessionResumed { session, .. } => {
+                let owner = self.placement.of_session(session);
+                let holder = Holder { session, conn };
+                self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep: true }, around);
+            }
+            _ => {}
         }
     }
 
@@ -108,10 +137,10 @@ impl<N: Net> Home<N> {
         result: Result<(), Refusal>,
     ) {
         let is_leaving = self.conns[slot as usize].phase != Phase::Open;
-        if is_leaving {
-            self.answered(slot);
-        } else {
-            self.take_pending(slot);
+        self.answered(slot);
+        if let Some(chat) = self.conns[slot as usize].chat() {
+            // Of the answers to all the leaves of a connection that is going, the first stands for the one waited for.
+            chat.pending.take_if(|pending| matches!(**pending, Pending::Leave));
         }
         match result {
             Ok(()) => {
@@ -209,7 +238,7 @@ impl<N: Net> Home<N> {
             self.ask_directory(owner, DirectoryMessage::CloseSession { holder: old, keep: false }, around);
         }
         let owner = self.placement.of_session(session);
-        let holder = crate::message::Holder { session, conn: old.conn };
+        let holder = Holder { session, conn: old.conn };
         self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
     }
 

@@ -11,7 +11,7 @@ use super::conn::{Phase, Speaks};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
 use crate::config::Service;
-use crate::message::Message;
+use crate::message::{Message, Outgoing};
 use crate::net::Net;
 
 /// What one line, or what could not be one, asks for.
@@ -111,7 +111,7 @@ impl<N: Net> Home<N> {
         match &self.conns[slot as usize].speaks {
             Speaks::Chat(_) => self.take_lines(slot, input, around),
             Speaks::Echo => self.take_echo(slot, input),
-            Speaks::Relay { .. } => self.take_relay(slot, input, around),
+            Speaks::Relay { .. } => self.take_relay(slot, input),
         }
     }
 
@@ -219,12 +219,19 @@ impl<N: Net> Home<N> {
         self.mark_dirty(slot);
     }
 
-    fn take_relay(&mut self, slot: u32, input: &[u8], around: &mut Surroundings<'_, N>) {
+    fn take_relay(&mut self, slot: u32, input: &[u8]) {
         let author = Some(self.reference(slot));
+        let listener = self.conns[slot as usize].listener;
         let item = Item { author, what: What::Raw(input.into()) };
-        let place = Place::Relay(self.conns[slot as usize].listener);
-        let batch = Batch::new(place, vec![item], self.metrics.clone());
-        around.out.send(self.shard, Message::Batch(batch.into()));
+        self.relayed.entry(listener).or_default().push(item);
+    }
+
+    /// Ends the wake for relays: what their members sent goes to the others together.
+    pub(crate) fn seal_relays(&mut self, out: &mut Outgoing) {
+        for (listener, items) in self.relayed.drain() {
+            let batch = Batch::new(Place::Relay(listener), items, self.metrics.clone());
+            out.send(self.shard, Message::Batch(batch.into()));
+        }
     }
 }
 

@@ -22,9 +22,10 @@ use std::sync::Arc;
 
 use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, LineDecoder, Notice, RequestId, json, text};
+use rustc_hash::FxHashMap;
 use slab::Slab;
 
-use crate::batch::{Form, Place};
+use crate::batch::{Form, Item, Place};
 use crate::config::{Config, Framing, Service};
 use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
 use crate::metrics::Metrics;
@@ -66,6 +67,8 @@ pub(crate) struct Home<N: Net> {
     queue: VecDeque<u32>,
     /// Connections with something to write, or about to close.
     dirty: Vec<u32>,
+    /// What this wake brought to relays, by listener.
+    relayed: FxHashMap<u16, Vec<Item>>,
     /// Connections that wait for the log to have less to do.
     log_waiters: Vec<u32>,
     timers: ending::Timers,
@@ -97,6 +100,7 @@ impl<N: Net> Home<N> {
             audiences: HashMap::new(),
             queue: VecDeque::new(),
             dirty: Vec::new(),
+            relayed: FxHashMap::default(),
             log_waiters: Vec::new(),
             buffer: vec![0; READ_BYTES],
             shutdown: None,

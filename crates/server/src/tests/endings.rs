@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::expect;
 
 use super::world::{Wire, World};
-use crate::config::Config;
+use crate::config::{Config, RoomRule, RoomSettings};
 
 #[test]
 fn fin_is_answered_by_what_is_owed_and_then_by_fin() {
@@ -142,4 +142,47 @@ fn an_http_request_gets_one_refusal_and_the_end() {
         web < ! bad_command: this door speaks lines of text, not HTTP
         web < (end)
     "#]]);
+}
+
+/// A connection that breaks while others are deciding something for it must not hold it for ever.
+#[test]
+fn what_a_gone_connection_was_given_is_given_back() {
+    let settings = RoomSettings { capacity: 1, ..RoomSettings::DEFAULT };
+    let rooms = vec![RoomRule::new("solo", settings).unwrap()];
+    // With several shards, names and rooms are elsewhere for some of these.
+    let mut world = World::with(Config { shards: 4, rooms, ..Config::default() });
+    world.people(["bob"]);
+    for n in 0..8 {
+        let name = format!("gone{n}");
+        world.connect(&name);
+        world.log.iter().for_each(madang_log::Control::hold);
+        world.type_ahead(&name, b"/nick mina\n/join solo\n");
+        world.turn_once();
+        world.reset_unseen(&name);
+        world.turn_once();
+        world.log.iter().for_each(madang_log::Control::release);
+        world.settle();
+    }
+    world.run("bob: /nick mina");
+    world.run("bob: /join solo");
+    let bob = world.received("bob");
+    assert!(bob.contains("* bob is now mina\n") && bob.contains("* in solo (1 here)\n"), "{bob}");
+}
+
+#[test]
+fn who_is_replaced_while_leaving_a_room_still_ends() {
+    let mut world = World::with(Config { shards: 4, ..Config::default() });
+    world.connect_json("one");
+    world.run(r#"one: {"op":"hello","id":1}"#);
+    let welcome = world.received("one");
+    let token = welcome.split(r#""resume":""#).nth(1).unwrap().split('"').next().unwrap().to_owned();
+    world.connect_json("two");
+    for room in ["plaza", "garden", "yard", "hall", "roof"] {
+        world.run(&format!(r#"one: {{"op":"join","room":"{room}"}}"#));
+    }
+    world.type_ahead("two", format!("{{\"op\":\"hello\",\"resume\":\"{token}\"}}\n").as_bytes());
+    world.type_ahead("one", b"{\"op\":\"leave\",\"room\":\"yard\"}\n");
+    world.settle();
+    world.finish("one");
+    assert!(world.wire("one", Wire::is_closed));
 }

@@ -176,10 +176,20 @@ impl World {
 
     /// The connection breaks.
     pub(super) fn reset(&mut self, name: &str) {
+        self.reset_unseen(name);
+        self.settle();
+    }
+
+    /// The connection breaks, and the server has not looked yet.
+    pub(super) fn reset_unseen(&mut self, name: &str) {
         let client = self.clients[name];
         self.wires.borrow_mut().wires[client.wire].is_reset = true;
         self.shards[client.shard].ready(client.slot, true, false, true);
-        self.settle();
+    }
+
+    /// One turn of each shard, with nothing carried between them yet.
+    pub(super) fn turn_once(&mut self) {
+        self.shards.iter_mut().for_each(Shard::turn);
     }
 
     /// From now on the client takes only so many bytes; `None`: reads on.
