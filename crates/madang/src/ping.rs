@@ -151,10 +151,10 @@ impl<W: Write> Talk<'_, W> {
             let all_sent = self.args.count.is_some_and(|count| self.tally.sent >= count);
             if all_sent && finishing.is_none() && waiting.iter().all(|sent| sent.overdue) {
                 writeln!(self.out, "done, sending FIN")?;
+                finishing = Some(Instant::now());
                 if let Err(error) = write.shutdown().await {
                     return self.broken(&error);
                 }
-                finishing = Some(Instant::now());
             }
             let overdue = waiting.iter_mut().find(|sent| !sent.overdue);
             let due = overdue.as_ref().map_or_else(Instant::now, |sent| sent.at + self.args.timeout);
@@ -176,6 +176,8 @@ impl<W: Write> Talk<'_, W> {
                     let number = self.tally.sent + 1;
                     let text = self.args.text.clone().unwrap_or_else(|| format!("/ping {number}"));
                     let line = format!("{text}\n").into_bytes();
+                    // From before the write: the answer may be here before the line is printed.
+                    let at = Instant::now();
                     match timeout(self.args.timeout, write.write_all(&line)).await {
                         Ok(Ok(())) => {}
                         Ok(Err(error)) => return self.broken(&error),
@@ -190,7 +192,7 @@ impl<W: Write> Talk<'_, W> {
                     if waiting.len() == UNANSWERED_MAX {
                         waiting.pop_front();
                     }
-                    waiting.push_back(Sent { number, text: line, at: Instant::now(), overdue: false });
+                    waiting.push_back(Sent { number, text: line, at, overdue: false });
                 }
                 () = sleep_until(due), if overdue.is_some() => if let Some(sent) = overdue {
                     sent.overdue = true;

@@ -24,18 +24,18 @@ use crate::token::TokenKey;
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// An address can't be listened on.
-    #[error("can't listen on {address}: {}", describe(source))]
+    #[error("can't listen on {address}: {}", describe(cause))]
     Bind {
         /// Which.
         address: SocketAddr,
-        /// What the system says.
-        source: io::Error,
+        /// What the system says; the text has it in words that help.
+        cause: io::Error,
     },
     /// The data folder can't be used.
     #[error(transparent)]
     Data(#[from] OpenError),
     /// The key that sessions are resumed with can't be read or made.
-    #[error("the session key in {folder} can't be used: {source}")]
+    #[error("the session key in {folder} can't be used")]
     Key {
         /// The data folder.
         folder: String,
@@ -43,7 +43,7 @@ pub enum StartError {
         source: io::Error,
     },
     /// The system gives no thread or no epoll.
-    #[error("the system can't run the server's threads: {0}")]
+    #[error("the system can't run the server's threads")]
     System(#[source] io::Error),
 }
 
@@ -103,7 +103,7 @@ impl Server {
         let mut sockets = Vec::new();
         let mut listeners = Vec::new();
         for listener in &config.listeners {
-            let bind = |source| StartError::Bind { address: listener.bind, source };
+            let bind = |cause| StartError::Bind { address: listener.bind, cause };
             let socket = porter::bind(listener).map_err(bind)?;
             listeners.push((socket.local_addr().map_err(bind)?, name(&listener.service)));
             sockets.push(socket);
