@@ -5,6 +5,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use madang_log::Record;
 use madang_room::{Entry, Event, Presence, RoomName, Seq};
 use madang_wire::{Happening, json, text};
 
@@ -49,19 +50,10 @@ pub(crate) struct Item {
 
 #[derive(Debug)]
 pub(crate) enum What {
-    Logged(Entry),
-    Presence(Presence),
+    /// An event: the entry at that place of the batch's record.
+    Logged(u32),
+    Presence(Box<Presence>),
     Raw(Box<[u8]>),
-}
-
-impl What {
-    fn is_told_to_its_author(&self, echo: bool) -> bool {
-        match self {
-            What::Presence(_) => false,
-            What::Logged(Entry { event: Event::Said { .. }, .. }) | What::Raw(_) => echo,
-            What::Logged(_) => true,
-        }
-    }
 }
 
 /// Items of one place, in order. Never empty.
@@ -69,6 +61,8 @@ impl What {
 pub(crate) struct Batch {
     pub(crate) place: Place,
     pub(crate) items: Vec<Item>,
+    /// The events among the items, as the log has them, too.
+    record: Option<Arc<Record>>,
     encoded: [OnceLock<Encoded>; Form::COUNT],
     metrics: Arc<Metrics>,
 }
@@ -81,9 +75,14 @@ pub(crate) struct Encoded {
 }
 
 impl Batch {
-    pub(crate) fn new(place: Place, items: Vec<Item>, metrics: Arc<Metrics>) -> Batch {
+    pub(crate) fn new(
+        place: Place,
+        items: Vec<Item>,
+        record: Option<Arc<Record>>,
+        metrics: Arc<Metrics>,
+    ) -> Batch {
         debug_assert!(!items.is_empty());
-        Batch { place, items, encoded: Default::default(), metrics }
+        Batch { place, items, record, encoded: Default::default(), metrics }
     }
 
     /// The batch in `form`, encoded by the first who asks.
@@ -101,8 +100,11 @@ impl Batch {
         for item in &self.items {
             match (&item.what, &self.place) {
                 (What::Raw(raw), _) => bytes.extend_from_slice(raw),
-                (What::Logged(entry), Place::Room(room)) => {
-                    encode(&mut bytes, room, Happening::Logged(entry), form);
+                (What::Logged(at), Place::Room(room)) => {
+                    let entry = self.entry(*at);
+                    entry
+                        .into_iter()
+                        .for_each(|entry| encode(&mut bytes, room, Happening::Logged(entry), form));
                 }
                 (What::Presence(presence), Place::Room(room)) => {
                     encode(&mut bytes, room, Happening::Presence(presence), form);
@@ -114,10 +116,23 @@ impl Batch {
         Encoded { bytes, ends }
     }
 
+    fn entry(&self, at: u32) -> Option<&Entry> {
+        self.record.as_ref()?.entries().get(at as usize)
+    }
+
+    fn is_told_to_its_author(&self, what: &What, echo: bool) -> bool {
+        let is_said = |at| matches!(self.entry(at), Some(Entry { event: Event::Said { .. }, .. }));
+        match what {
+            What::Presence(_) => false,
+            What::Logged(at) => echo || !is_said(*at),
+            What::Raw(_) => echo,
+        }
+    }
+
     /// The positions of the events among the items from `first` up to, not including, `end`.
     pub(crate) fn seqs(&self, first: u32, end: u32) -> impl Iterator<Item = Seq> + '_ {
         self.items[first as usize..end as usize].iter().filter_map(|item| match &item.what {
-            What::Logged(entry) => Some(entry.seq),
+            What::Logged(at) => self.entry(*at).map(|entry| entry.seq),
             What::Presence(_) | What::Raw(_) => None,
         })
     }
@@ -129,7 +144,7 @@ impl Batch {
         let mut runs: Vec<(u32, u32)> = Vec::new();
         for at in from.min(end)..end {
             let item = &self.items[at as usize];
-            if item.author == Some(me) && !item.what.is_told_to_its_author(echo) {
+            if item.author == Some(me) && !self.is_told_to_its_author(&item.what, echo) {
                 continue;
             }
             match runs.last_mut() {

@@ -14,13 +14,13 @@ use crate::placement::{ConnRef, ShardId};
 #[derive(Debug)]
 pub(crate) enum Message {
     /// To the shard that owns a room.
-    Room(Box<RoomMessage>),
+    Room(RoomMessage),
     /// To a shard: list your rooms.
     ListRooms(Box<ListRooms>),
     /// To the shard that owns a nickname or a session.
     Directory(Box<DirectoryMessage>),
     /// To a connection's home.
-    Conn(Box<ConnMessage>),
+    Conn(ConnMessage),
     /// To every shard that has members in the batch's room.
     Batch(Arc<Batch>),
 }
@@ -224,7 +224,7 @@ impl Outgoing {
     }
 
     pub(crate) fn tell_conn(&mut self, to: ConnRef, what: ConnAnswer) {
-        self.send(to.shard, Message::Conn(Box::new(ConnMessage { to, what })));
+        self.send(to.shard, Message::Conn(ConnMessage { to, what }));
     }
 }
 

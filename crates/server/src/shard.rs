@@ -89,12 +89,12 @@ impl<N: Net> Shard<N> {
     pub(crate) fn handle(&mut self, message: Message) {
         let now = self.now;
         match message {
-            Message::Room(message) => self.rooms.handle(*message, now, &mut self.out),
+            Message::Room(message) => self.rooms.handle(message, now, &mut self.out),
             Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
             Message::Directory(message) => self.directory.handle(*message, now, &mut self.out),
             Message::Conn(message) => {
                 let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
-                self.home.handle(*message, &mut around);
+                self.home.handle(message, &mut around);
             }
             Message::Batch(batch) => {
                 let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };

@@ -49,7 +49,7 @@ impl<N: Net> Home<N> {
                 let shard = self.placement.of_room(&room);
                 let ask = Ask::Leave { why: Some(WhyLeft::Lost) };
                 let leave = RoomMessage { room, from: conn, re: None, ask };
-                around.out.send(shard, Message::Room(Box::new(leave)));
+                around.out.send(shard, Message::Room(leave));
             }
             ConnAnswer::NickClaimed { nick, session, result: Ok(()) } => {
                 let owner = self.placement.of_nick(&nick);

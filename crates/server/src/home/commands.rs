@@ -155,7 +155,7 @@ impl<N: Net> Home<N> {
             self.with_chat(slot, |chat| chat.under_way += 1);
         }
         let shard = self.placement.of_room(&room);
-        around.out.send(shard, Message::Room(Box::new(RoomMessage { room, from, re, ask })));
+        around.out.send(shard, Message::Room(RoomMessage { room, from, re, ask }));
     }
 
     fn tell(

@@ -229,7 +229,7 @@ impl<N: Net> Home<N> {
     /// Ends the wake for relays: what their members sent goes to the others together.
     pub(crate) fn seal_relays(&mut self, out: &mut Outgoing) {
         for (listener, items) in self.relayed.drain() {
-            let batch = Batch::new(Place::Relay(listener), items, self.metrics.clone());
+            let batch = Batch::new(Place::Relay(listener), items, None, self.metrics.clone());
             out.send(self.shard, Message::Batch(batch.into()));
         }
     }

@@ -73,36 +73,21 @@ impl Rooms {
 
     /// Takes one message for one of this shard's rooms.
     pub(crate) fn handle(&mut self, message: RoomMessage, now: Timestamp, out: &mut Outgoing) {
-        match self.rooms.get_mut(&message.room) {
-            Some(Slot::Open(_)) => self.carry_out(message, None, now, out),
-            Some(Slot::Loading { waiting, .. }) if waiting.len() < WAITING_MAX => waiting.push(message),
-            Some(Slot::Loading { .. }) => {
-                let room = message.room.clone();
-                refuse(message, Refusal::Unavailable { room }, out);
-            }
-            None => match message.ask {
-                Ask::Join { .. } | Ask::Who | Ask::History { .. } => {
-                    let room = message.room.clone();
-                    let slot = Slot::Loading { waiting: vec![message], roster: Roster::default() };
-                    self.rooms.insert(room.clone(), slot);
-                    self.log.load(&room, self.config.room_settings(&room).durability);
-                }
-                _ => {
-                    let room = message.room.clone();
-                    refuse(message, Refusal::NotAMember { room }, out);
-                }
-            },
+        if let Some(message) = self.carry_out(message, None, now, out) {
+            self.keep_waiting(message, out);
         }
     }
 
+    /// Carries out a message for an open room, with what was read from the log for it. Where the room isn't open, the
+    /// message is given back.
     fn carry_out(
         &mut self,
         message: RoomMessage,
         read: Option<Vec<Entry>>,
         now: Timestamp,
         out: &mut Outgoing,
-    ) {
-        let Some((room, mut context)) = self.open(&message.room, now, out) else { return };
+    ) -> Option<RoomMessage> {
+        let Some((room, mut context)) = self.open(&message.room, now, out) else { return Some(message) };
         let was_unsealed = room.is_unsealed();
         let handled = room.handle(message, read, &mut context);
         let is_touched = room.is_unsealed() || room.is_idle() || room.owes_count(context.presence_limit);
@@ -112,6 +97,22 @@ impl Rooms {
             self.next_ticket += 1;
             self.log.read(Ticket(self.next_ticket), &message.room, range, limit);
             self.reads.insert(self.next_ticket, *message);
+        }
+        None
+    }
+
+    /// Loads a room that is not open where the message is worth it; until then it waits.
+    fn keep_waiting(&mut self, message: RoomMessage, out: &mut Outgoing) {
+        let room = message.room.clone();
+        match self.rooms.get_mut(&room) {
+            Some(Slot::Loading { waiting, .. }) if waiting.len() < WAITING_MAX => waiting.push(message),
+            Some(_) => refuse(message, Refusal::Unavailable { room }, out),
+            None if matches!(message.ask, Ask::Join { .. } | Ask::Who | Ask::History { .. }) => {
+                let durability = self.config.room_settings(&room).durability;
+                self.log.load(&room, durability);
+                self.rooms.insert(room, Slot::Loading { waiting: vec![message], roster: Roster::default() });
+            }
+            None => refuse(message, Refusal::NotAMember { room }, out),
         }
     }
 
@@ -141,7 +142,12 @@ impl Rooms {
             Completion::Read { ticket, result } => {
                 let Some(message) = self.reads.remove(&ticket.0) else { return };
                 match result {
-                    Ok(entries) => self.carry_out(message, Some(entries), now, out),
+                    Ok(entries) => {
+                        if let Some(message) = self.carry_out(message, Some(entries), now, out) {
+                            // The room is being loaded again.
+                            self.keep_waiting(message, out);
+                        }
+                    }
                     Err(error) => {
                         tracing::error!(room = %message.room, %error, "history can't be read");
                         let room = message.room.clone();
@@ -194,7 +200,7 @@ impl Rooms {
         };
         room.adopt(roster);
         self.rooms.insert(name, Slot::Open(Box::new(room)));
-        waiting.into_iter().for_each(|message| self.carry_out(message, None, now, out));
+        waiting.into_iter().for_each(|message| self.handle(message, now, out));
     }
 
     /// What was decided is not in the log: the room is read again, and whoever waited is told.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use madang_log::{Durability, Epoch, Range, Trim};
+use madang_log::{Durability, Epoch, Range, Record, Trim};
 use madang_room::{Entry, Refusal, Seq, Timestamp};
 use madang_wire::{Answer, History};
 
@@ -37,7 +37,7 @@ impl Room {
 
     /// The oldest position that is in memory: in the ring, or decided in this wake.
     fn first_in_memory(&self) -> Seq {
-        let unsealed = self.unsealed_entries().next().map(|entry| entry.seq);
+        let unsealed = self.entries.first().map(|entry| entry.seq);
         self.recent.first().or(unsealed).unwrap_or(self.last.next())
     }
 
@@ -52,7 +52,7 @@ impl Room {
         let mut missed: Vec<&Entry> = read.iter().flatten().filter(|entry| entry.seq >= first).collect();
         let read_up_to = missed.last().map_or(first.minus(1), |entry| entry.seq);
         missed.extend(self.recent.after(read_up_to));
-        missed.extend(self.unsealed_entries());
+        missed.extend(self.entries.iter());
         // From the newest back, as far as the bytes and the positions hold together.
         let (mut bytes, mut start, mut next) = (0, missed.len(), self.last.next());
         while let Some(entry) = start.checked_sub(1).map(|at| missed[at]) {
@@ -62,11 +62,14 @@ impl Room {
             }
             (start, next) = (start - 1, entry.seq);
         }
-        let item = |entry: &&Entry| Item { author: None, what: What::Logged((*entry).clone()) };
-        let items: Vec<Item> = missed[start..].iter().map(item).collect();
+        let missed: Vec<Entry> = missed[start..].iter().map(|entry| (*entry).clone()).collect();
         let gap = (next > after.next()).then(|| (after.next(), next.minus(1)));
         let place = Place::Room(self.name().clone());
-        let replay = (!items.is_empty()).then(|| Arc::new(Batch::new(place, items, context.metrics.clone())));
+        let replay = (!missed.is_empty()).then(|| {
+            let items = (0..missed.len() as u32).map(|at| Item { author: None, what: What::Logged(at) });
+            let record = Some(Arc::new(Record::new(missed)));
+            Arc::new(Batch::new(place, items.collect(), record, context.metrics.clone()))
+        });
         (gap, replay)
     }
 
@@ -84,7 +87,8 @@ impl Room {
         }
         let first = self.first_kept(now);
         let unsealed: Vec<&Entry> = self
-            .unsealed_entries()
+            .entries
+            .iter()
             .filter(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)))
             .collect();
         match range {

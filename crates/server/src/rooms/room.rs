@@ -19,7 +19,9 @@ use super::recent::Recent;
 use super::roster::{Member, Roster};
 use crate::batch::{Batch, Item, Place, What};
 use crate::config::RoomSettings;
-use crate::message::{Ask, CameIn, ConnAnswer, Message, Outgoing, ResumeFrom, RoomMessage, is_summed_up};
+use crate::message::{
+    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, ResumeFrom, RoomMessage, is_summed_up,
+};
 use crate::metrics::Metrics;
 use crate::placement::{ConnRef, ShardId};
 
@@ -52,7 +54,8 @@ pub(crate) struct Room {
     pub(super) snapshot_at: Seq,
     pub(super) recent: Recent,
     pub(super) roster: Roster,
-    /// Of this wake: what members will be told. The logged ones are also what the log will be given.
+    /// Of this wake: what the log will be given, and what members will be told, in which those stand by their place.
+    pub(super) entries: Vec<Entry>,
     items: Vec<Item>,
     /// Answers of this wake that wait for the log with the items (`sync` rooms only).
     answers: Vec<(ShardId, Message)>,
@@ -95,6 +98,7 @@ impl Room {
             snapshot_at,
             recent,
             roster: Roster::default(),
+            entries: Vec::new(),
             items: Vec::new(),
             answers: Vec::new(),
             held: VecDeque::new(),
@@ -249,7 +253,8 @@ impl Room {
             self.last_at = self.last_at.max(now);
             self.chat.apply(self.last, &event);
             let entry = Entry { seq: self.last, at: self.last_at, event };
-            self.items.push(Item { author: Some(author), what: What::Logged(entry) });
+            self.items.push(Item { author: Some(author), what: What::Logged(self.entries.len() as u32) });
+            self.entries.push(entry);
         }
     }
 
@@ -308,32 +313,28 @@ impl Room {
             Some(resume) if !reset => self.replay(resume.after, read, context),
             _ => (None, None),
         };
+        // One who was here already goes on hearing what is live, but not what was just replayed.
+        let hears_all = is_member && (resume.is_none() || reset);
+        // Whoever hears the events of this wake after the answer is where they begin.
+        let unheard = self.entries.first().filter(|_| hears_all);
+        let seq = unheard.map_or(self.last, |entry| entry.seq.minus(1));
         let count = self.roster.len();
         let members = (count <= context.presence_limit).then(|| self.roster.nicks());
         let joined = Joined {
             room: self.name().clone(),
             kind: "chat",
             epoch: self.epochs.current().as_str().into(),
-            seq: self.last,
+            seq,
             count,
             members,
             capacity: self.chat.capacity(self.settings.capacity),
             topic: self.chat.topic().cloned(),
             reset,
         };
-        // One who was here already goes on hearing what is live, but not what was just replayed.
-        let hears_all = is_member && (resume.is_none() || reset);
         let came_in =
             CameIn { joined, gap, replay, from: if hears_all { 0 } else { self.items.len() as u32 } };
         self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
         Handled::Done
-    }
-
-    pub(super) fn unsealed_entries(&self) -> impl Iterator<Item = &Entry> {
-        self.items.iter().filter_map(|item| match &item.what {
-            What::Logged(entry) => Some(entry),
-            _ => None,
-        })
     }
 
     fn leave(
@@ -378,7 +379,7 @@ impl Room {
 
     fn present(&mut self, presence: Presence, author: ConnRef, context: &Context<'_>) {
         if !is_summed_up(&presence, self.roster.len(), context.presence_limit) {
-            self.items.push(Item { author: Some(author), what: What::Presence(presence) });
+            self.items.push(Item { author: Some(author), what: What::Presence(Box::new(presence)) });
         }
     }
 
@@ -387,7 +388,7 @@ impl Room {
         self.is_count_due = false;
         self.count_told = self.roster.len();
         let presence = Presence::Count { count: self.count_told };
-        self.items.push(Item { author: None, what: What::Presence(presence) });
+        self.items.push(Item { author: None, what: What::Presence(Box::new(presence)) });
     }
 
     fn who(&self, presence_limit: usize) -> Answer {
@@ -410,29 +411,32 @@ impl Room {
 
     /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
     fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
-        let is_tentative = self.unsealed_entries().next().is_some() || !self.held.is_empty();
-        if self.settings.durability == Durability::Sync && is_tentative {
-            let message = Message::Conn(Box::new(crate::message::ConnMessage { to, what }));
-            self.answers.push((to.shard, message));
+        if self.settings.durability == Durability::Sync && self.is_tentative() {
+            self.answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
         } else {
             context.out.tell_conn(to, what);
         }
     }
 
+    /// Has something been decided that is not in the log yet?
+    fn is_tentative(&self) -> bool {
+        !self.entries.is_empty() || !self.held.is_empty()
+    }
+
     /// Ends the wake: gives its events to the log and its items to the members, at once or when the log has them.
     pub(crate) fn seal(&mut self, context: &mut Context<'_>) {
         let mut sealed = std::mem::take(&mut self.answers);
-        let entries: Vec<Entry> = self.unsealed_entries().cloned().collect();
-        let is_tentative = !entries.is_empty() || !self.held.is_empty();
-        if !entries.is_empty() {
-            let record = Arc::new(Record::new(entries));
+        let is_tentative = self.is_tentative();
+        let entries = std::mem::take(&mut self.entries);
+        let record = (!entries.is_empty()).then(|| Arc::new(Record::new(entries)));
+        if let Some(record) = &record {
             self.recent.push(record.clone());
-            context.log.append(self.chat.name(), record.first().minus(1), record);
+            context.log.append(self.chat.name(), record.first().minus(1), record.clone());
         }
         if !self.items.is_empty() {
             let items = std::mem::take(&mut self.items);
             let place = Place::Room(self.name().clone());
-            let batch = Arc::new(Batch::new(place, items, context.metrics.clone()));
+            let batch = Arc::new(Batch::new(place, items, record, context.metrics.clone()));
             let departed = std::mem::take(&mut self.departed);
             let homes = self.roster.homes().filter(|shard| !departed.contains(shard));
             sealed.extend(
@@ -476,6 +480,7 @@ impl Room {
             out.send(shard, Message::Conn(message));
         }
         self.items.clear();
+        self.entries.clear();
         std::mem::take(&mut self.roster)
     }
 

@@ -169,6 +169,23 @@ fn more_than_memory_holds_is_read_from_the_log() {
 }
 
 #[test]
+fn joining_again_tells_the_position_from_which_on_everything_is_heard() {
+    let mut world = World::with(Config { shards: 1, ..Config::default() });
+    world.people(["bob"]);
+    world.connect_json("ann");
+    world.run("bob: first");
+    world.forget();
+    // In one wake: the answer comes before the event, so it must not count it as heard.
+    world.type_ahead("bob", b"second\n");
+    world.type_ahead("ann", b"{\"op\":\"join\",\"room\":\"plaza\",\"id\":1}\n");
+    world.settle();
+    let text = world.received("ann");
+    let (reply, event) = text.split_once('\n').unwrap();
+    assert!(reply.contains(r#""re":1"#) && reply.contains(r#""seq":2,"#), "{text}");
+    assert!(event.contains(r#""seq":3,"#) && event.contains("second"), "{text}");
+}
+
+#[test]
 fn a_key_takes_effect_once_also_for_a_resumed_session() {
     let mut world = World::new();
     world.connect_json("ann");
