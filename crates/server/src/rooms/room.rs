@@ -315,7 +315,7 @@ impl Room {
         };
         // One who was here already goes on hearing what is live, but not what was just replayed.
         let hears_all = is_member && (resume.is_none() || reset);
-        // Whoever hears the events of this wake after the answer is where they begin.
+        // Its `seq` must not count what is heard only after this answer.
         let unheard = self.entries.first().filter(|_| hears_all);
         let seq = unheard.map_or(self.last, |entry| entry.seq.minus(1));
         let count = self.roster.len();
