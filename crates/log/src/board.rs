@@ -29,8 +29,19 @@ pub(crate) struct ListenerId(u64);
 
 #[derive(Default)]
 struct FileHealth {
-    busy: bool,
+    load: Load,
     failing: bool,
+}
+
+/// How much waits for a file.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Load {
+    #[default]
+    Light,
+    /// Publishers should be read no further.
+    Half,
+    /// Nothing more should be decided that would have to be kept: it would be told and then not be kept.
+    Full,
 }
 
 #[derive(Default)]
@@ -56,10 +67,10 @@ impl Board {
         FileId(files.len() - 1)
     }
 
-    /// Asks `is_busy` again, under the lock: an answer that was got before could overtake a newer one.
-    pub(crate) fn weigh(&self, file: FileId, is_busy: impl FnOnce() -> bool) {
+    /// Asks `load` again, under the lock: an answer that was got before could overtake a newer one.
+    pub(crate) fn weigh(&self, file: FileId, load: impl FnOnce() -> Load) {
         let mut files = lock(&self.files);
-        files[file.0].busy = is_busy();
+        files[file.0].load = load();
         self.tell_change(&files);
     }
 
@@ -72,8 +83,8 @@ impl Board {
 
     fn tell_change(&self, files: &[FileHealth]) {
         let now = match files {
-            _ if files.iter().any(|file| file.failing) => Health::Failing,
-            _ if files.iter().any(|file| file.busy) => Health::Busy,
+            _ if files.iter().any(|file| file.failing || file.load == Load::Full) => Health::Failing,
+            _ if files.iter().any(|file| file.load == Load::Half) => Health::Busy,
             _ => Health::Well,
         };
         if now != self.health() {

@@ -9,7 +9,7 @@ use madang_room::{RoomName, Seq};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::board::lock;
-use crate::{AppendError, Completion, Durability, Health, Log, Range, Record, Sink, Ticket, Trim};
+use crate::{AppendError, Completion, Durability, Health, LoadError, Log, Range, Record, Sink, Ticket, Trim};
 
 /// Wraps a log. What goes wrong, and when, is said by its [`Control`].
 pub struct FaultyLog<L> {
@@ -32,6 +32,7 @@ struct Script {
     /// Appends that are kept, and whose answers say that nobody knows.
     lost: FxHashSet<(RoomName, Seq)>,
     failed: FxHashSet<RoomName>,
+    fail_load: bool,
     health: Option<Health>,
 }
 
@@ -101,6 +102,11 @@ impl Control {
         lock(&self.script).next_append = Some(Fault::NotKept(error));
     }
 
+    /// The next load fails, as if the engine could not read.
+    pub fn fail_next_load(&self) {
+        lock(&self.script).fail_load = true;
+    }
+
     /// The next append is kept, and answered with [`AppendError::Unknown`].
     pub fn lose_next_answer(&self) {
         lock(&self.script).next_append = Some(Fault::AnswerLost);
@@ -140,8 +146,16 @@ impl Control {
 
 impl<L: Log> Log for FaultyLog<L> {
     fn load(&mut self, room: &RoomName, durability: Durability) {
-        lock(&self.control.script).failed.remove(room);
-        self.inner.load(room, durability);
+        let mut script = lock(&self.control.script);
+        script.failed.remove(room);
+        let is_failing = std::mem::take(&mut script.fail_load);
+        drop(script);
+        if is_failing {
+            let error = LoadError::Unavailable { room: room.clone(), why: "the test says so".to_owned() };
+            self.control.pass(Completion::Loaded { room: room.clone(), result: Err(error) });
+        } else {
+            self.inner.load(room, durability);
+        }
     }
 
     fn append(&mut self, room: &RoomName, expected: Seq, record: Arc<Record>) {

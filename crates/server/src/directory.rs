@@ -81,14 +81,16 @@ impl Directory {
                 self.release_nick(&nick, holder, keep, now)
             }
             DirectoryMessage::Tell { to, from, text, reply_to, re } => {
-                let result = match self.nicks.get(to.key()) {
+                let (result, told) = match self.nicks.get(to.key()) {
                     Some(NickEntry { nick, held: Held::By(conn), .. }) => {
-                        out.tell_conn(*conn, ConnAnswer::Told { from, text: text.clone() });
-                        Ok(Answer::Told { to: nick.clone(), text })
+                        (Ok(Answer::Told { to: nick.clone(), text: text.clone() }), Some(*conn))
                     }
-                    _ => Err(Refusal::NoSuchNick { nick: to }),
+                    _ => (Err(Refusal::NoSuchNick { nick: to }), None),
                 };
                 out.tell_conn(reply_to, ConnAnswer::Done { re, result, log_is_busy: false });
+                if let Some(conn) = told {
+                    out.tell_conn(conn, ConnAnswer::Told { from, text });
+                }
             }
             DirectoryMessage::OpenSession { nick, holder } => {
                 self.hold_session(holder.session, nick, Held::By(holder.conn));

@@ -200,6 +200,8 @@ pub(crate) struct CameIn {
     pub(crate) gap: Option<(Seq, Seq)>,
     pub(crate) replay: Option<Arc<Batch>>,
     pub(crate) from: u32,
+    /// It was not a member before.
+    pub(crate) is_new: bool,
 }
 
 /// Where messages go: the shard's own wait in a queue, those for others are sent together at the end of the turn.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use madang_log::{OpenError, Sink, Store};
 use mio::Waker;
@@ -183,8 +184,13 @@ impl Server {
         let deadline = self.clock.now().plus(self.config.drain_timeout);
         shards.iter().for_each(|(mailbox, _)| mailbox.send(Inbox::Shutdown { deadline }));
         // A shard may be asked by the connections of another one until the last of them has ended.
+        // Shards keep to the deadline themselves; one that has died must not keep the others.
+        let patience = self.config.drain_timeout + Duration::from_secs(2);
         for _ in &shards {
-            let _ = self.drained.recv();
+            if self.drained.recv_timeout(patience).is_err() {
+                tracing::error!("a shard has not drained its connections");
+                break;
+            }
         }
         for (mailbox, thread) in shards {
             mailbox.send(Inbox::End);

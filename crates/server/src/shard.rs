@@ -14,7 +14,7 @@ use madang_room::Timestamp;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::home::{Home, Surroundings, Tokens};
-use crate::message::{Message, Outgoing};
+use crate::message::{ConnAnswer, Message, Outgoing};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{Placement, ShardId};
@@ -92,7 +92,11 @@ impl<N: Net> Shard<N> {
             Message::Room(message) => self.rooms.handle(message, now, &mut self.out),
             Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
             Message::Directory(message) => self.directory.handle(*message, now, &mut self.out),
-            Message::Conn(message) => {
+            Message::Conn(mut message) => {
+                // Where the log is well again by now, nobody would say so once more.
+                if let ConnAnswer::Done { log_is_busy, .. } = &mut message.what {
+                    *log_is_busy = *log_is_busy && self.rooms.log_is_busy();
+                }
                 let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
                 self.home.handle(message, &mut around);
             }

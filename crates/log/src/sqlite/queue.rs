@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use madang_room::{Event, RoomName, Seq};
 
 use super::{COMMIT_EVENTS, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
-use crate::board::{Board, FileId, ListenerId, lock};
+use crate::board::{Board, FileId, ListenerId, Load, lock};
 use crate::{Range, Record, Ticket, Trim};
 
 /// Bytes of memory that a call costs beside the text in it, roughly: itself, its record's head, an index entry.
@@ -109,11 +109,14 @@ impl Call {
     }
 
     /// How much of the queue it may fill. Beyond the bound only what must not get lost and can't come in numbers:
-    /// one `Unload` and `Moved` for each `Load`, facts of the server itself, answers to those who were turned away.
+    /// one `Unload` and `Moved` for each `Load`, facts of the server itself, answers to those who were turned away, and
+    /// what one wake of each shard decided before it saw that the queue is full.
     fn share(&self) -> usize {
         match self {
             Call::Unload { .. } | Call::Moved { .. } | Call::Remember { .. } => 4,
-            Call::TurnedAway { .. } => 2,
+            Call::TurnedAway { .. } => 4,
+            // What was decided before the bound was reached has been told: it must fit.
+            Call::Append { .. } => 2,
             _ => 1,
         }
     }
@@ -203,7 +206,12 @@ impl Queue {
         }
         self.calls.fetch_add(cost.calls, Ordering::Relaxed);
         self.bytes.fetch_add(cost.bytes, Ordering::Relaxed);
-        let turns_busy = self.is_over_half() && self.board.health() == crate::Health::Well;
+        let load = self.load();
+        let turns_busy = match self.board.health() {
+            crate::Health::Well => load != Load::Light,
+            crate::Health::Busy => load == Load::Full,
+            crate::Health::Failing => false,
+        };
         if let Call::Append { record, .. } = &call {
             waiting.events += record.entries().len();
         }
@@ -225,7 +233,7 @@ impl Queue {
             self.changed.notify_one();
         }
         if turns_busy {
-            self.board.weigh(self.file, || self.is_over_half());
+            self.board.weigh(self.file, || self.load());
         }
         Ok(())
     }
@@ -235,16 +243,20 @@ impl Queue {
             && self.bytes.load(Ordering::Relaxed) + cost.bytes <= share * QUEUE_BYTES_MAX
     }
 
-    fn is_over_half(&self) -> bool {
-        self.calls.load(Ordering::Relaxed) > QUEUE_CALLS_MAX / 2
-            || self.bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX / 2
+    fn load(&self) -> Load {
+        let (calls, bytes) = (self.calls.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed));
+        match () {
+            () if calls > QUEUE_CALLS_MAX || bytes > QUEUE_BYTES_MAX => Load::Full,
+            () if calls > QUEUE_CALLS_MAX / 2 || bytes > QUEUE_BYTES_MAX / 2 => Load::Half,
+            () => Load::Light,
+        }
     }
 
     /// Calls of this cost have been carried out.
     pub(crate) fn release(&self, cost: Cost) {
         self.calls.fetch_sub(cost.calls, Ordering::Relaxed);
         self.bytes.fetch_sub(cost.bytes, Ordering::Relaxed);
-        self.board.weigh(self.file, || self.is_over_half());
+        self.board.weigh(self.file, || self.load());
     }
 
     /// What is counted now.

@@ -15,6 +15,11 @@ impl<N: Net> Home<N> {
         match message.what {
             ConnAnswer::Done { re, result, log_is_busy } => {
                 self.answered(slot);
+                if let Some(chat) = self.conns[slot as usize].chat()
+                    && (chat.under_way == 0 || matches!(result, Ok(Answer::History(_))))
+                {
+                    chat.pending.take_if(|pending| matches!(**pending, Pending::History));
+                }
                 self.reply(slot, re.as_ref(), &result);
                 if log_is_busy {
                     self.wait_for_log(slot);
@@ -32,6 +37,7 @@ impl<N: Net> Home<N> {
             }
         }
         if self.conns.contains(slot as usize) {
+            self.wake_parked(slot);
             self.settle(slot, around);
             let conn = &self.conns[slot as usize];
             if conn.takes_commands() && (!conn.input.is_empty() || conn.readable || conn.peer_done) {
@@ -75,6 +81,32 @@ impl<N: Net> Home<N> {
         }
     }
 
+    /// When everything before a parked command is answered, it is its turn: in the next turn, so that the batches of
+    /// this one are written before.
+    fn wake_parked(&mut self, slot: u32) {
+        let is_open = self.conns[slot as usize].phase == Phase::Open;
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        if chat.under_way > 0 || !matches!(chat.pending.as_deref(), Some(Pending::Parked(_))) {
+            return;
+        }
+        if is_open {
+            self.enqueue(slot);
+        } else {
+            chat.pending = None;
+        }
+    }
+
+    pub(super) fn carry_out_parked(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        if chat.under_way > 0 {
+            return;
+        }
+        let parked = chat.pending.take_if(|pending| matches!(**pending, Pending::Parked(_)));
+        if let Some(Pending::Parked(request)) = parked.map(|pending| *pending) {
+            self.carry_out(slot, request, around);
+        }
+    }
+
     /// Takes the command that was waited for; `None` where the connection waits for something else.
     fn take_pending(&mut self, slot: u32) -> Option<Pending> {
         self.answered(slot);
@@ -107,7 +139,7 @@ impl<N: Net> Home<N> {
                 return;
             }
         };
-        let CameIn { joined, gap, replay, from } = came_in;
+        let CameIn { joined, gap, replay, from, .. } = came_in;
         let room = joined.room.clone();
         self.add_membership(slot, room.clone(), echo, from);
         if is_landing {
@@ -166,6 +198,9 @@ impl<N: Net> Home<N> {
         let is_claimed = result.is_ok();
         if is_claimed {
             self.take_name(slot, nick.clone(), around);
+        } else if matches!(pending, Some(Pending::HelloNick { resumed: true, .. })) {
+            // The session is another one all the same.
+            self.rename_in_rooms(slot, around);
         }
         match (pending, result) {
             (Some(Pending::Nick { re }), Ok(())) => {
@@ -213,7 +248,7 @@ impl<N: Net> Home<N> {
     /// The owner of the presented session has answered: the connection speaks for it from now on.
     fn session_resumed(&mut self, slot: u32, remembered: Option<Nick>, around: &mut Surroundings<'_, N>) {
         let Some(Pending::Resume { re, nick: wanted, session }) = self.take_pending(slot) else { return };
-        self.become_session(slot, session, around);
+        self.become_session(slot, session, remembered.is_none(), around);
         let is_wanted = wanted.is_some();
         match wanted.or(remembered) {
             // A guest's name is the server's to give, also back.
@@ -227,7 +262,13 @@ impl<N: Net> Home<N> {
         }
     }
 
-    fn become_session(&mut self, slot: u32, session: SessionId, around: &mut Surroundings<'_, N>) {
+    fn become_session(
+        &mut self,
+        slot: u32,
+        session: SessionId,
+        is_forgotten: bool,
+        around: &mut Surroundings<'_, N>,
+    ) {
         let Some(old) = self.holder(slot) else { return };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let was_resumable = std::mem::replace(&mut chat.is_resumable, true);
@@ -237,9 +278,11 @@ impl<N: Net> Home<N> {
             let owner = self.placement.of_session(old.session);
             self.ask_directory(owner, DirectoryMessage::CloseSession { holder: old, keep: false }, around);
         }
-        let owner = self.placement.of_session(session);
-        let holder = Holder { session, conn: old.conn };
-        self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+        if is_forgotten {
+            let owner = self.placement.of_session(session);
+            let holder = Holder { session, conn: old.conn };
+            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+        }
     }
 
     /// Answers `hello`. From now on the session can be resumed.

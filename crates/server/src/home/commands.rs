@@ -5,7 +5,7 @@ use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
 use madang_wire::{Answer, Op, Request, RequestId, text};
 use smol_str::SmolStr;
 
-use super::conn::{Chat, Pending, Speaks};
+use super::conn::{Chat, Pending, Speaks, is_limited};
 use super::{Home, Surroundings};
 use crate::message::{Ask, DirectoryMessage, ListRooms, Message, ResumeFrom, RoomMessage};
 use crate::net::Net;
@@ -13,6 +13,15 @@ use crate::placement::ShardId;
 
 impl<N: Net> Home<N> {
     pub(super) fn carry_out(&mut self, slot: u32, request: Request, around: &mut Surroundings<'_, N>) {
+        let is_answered_here =
+            matches!(request.op, Op::Json | Op::Echo { .. } | Op::Help { .. } | Op::Ping | Op::Bye);
+        if let Some(chat) = self.conns[slot as usize].chat()
+            && is_answered_here
+            && chat.under_way > 0
+        {
+            chat.pending = Some(Box::new(Pending::Parked(request)));
+            return;
+        }
         self.metrics.commands.inc();
         let Request { id: re, op } = request;
         match op {
@@ -28,7 +37,9 @@ impl<N: Net> Home<N> {
             }
             Op::Who { room } => self.ask_room(slot, re, room, Ask::Who, around),
             Op::History { room, after, before, limit, said_only } => {
-                self.ask_room(slot, re, room, Ask::History { after, before, limit, said_only }, around);
+                let Some(room) = self.or_current(slot, &re, room) else { return };
+                self.with_chat(slot, |chat| chat.pending = Some(Box::new(Pending::History)));
+                self.send_to_room(slot, re, room, Ask::History { after, before, limit, said_only }, around);
             }
             Op::Tell { to, text } => self.tell(slot, re, to, text, around),
             Op::Rooms { prefix, limit } => self.list_rooms(slot, re, prefix, limit, around),
@@ -95,9 +106,10 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let max = self.config.limits.rooms_per_session;
+        let is_limited = is_limited(self.conns[slot as usize].peer.ip());
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let is_new = chat.rooms.iter().all(|membership| membership.room != room);
-        if is_new && max > 0 && chat.rooms.len() >= max as usize && chat.bucket.is_some() {
+        if is_new && max > 0 && chat.rooms.len() >= max as usize && is_limited {
             self.refuse(slot, re, Refusal::TooManyRooms { max });
             return;
         }

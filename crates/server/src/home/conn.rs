@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
-use madang_wire::{LineDecoder, RequestId, RoomRow, Welcome, text};
+use madang_wire::{LineDecoder, Request, RequestId, RoomRow, Welcome, text};
 
 use super::audience::Membership;
 use super::bucket::Bucket;
@@ -102,6 +102,10 @@ pub(crate) enum Pending {
         echo: Option<bool>,
     },
     Leave,
+    /// `history`, whose answer is large.
+    History,
+    /// A command that is answered here, and not before those that others are still answering.
+    Parked(Request),
     Nick {
         re: Option<RequestId>,
     },

@@ -7,7 +7,7 @@ use madang_wire::Notice;
 use smallvec::SmallVec;
 
 use super::audience::{Listener, Membership, TO_THE_END};
-use super::conn::{Conn, Speaks};
+use super::conn::{Conn, Phase, Speaks};
 use super::outbox::{Missed, Sent};
 use super::{Home, Surroundings, encode_notice};
 use crate::batch::{Batch, Place};
@@ -29,6 +29,10 @@ impl<N: Net> Home<N> {
         let (mut deliveries, mut bytes) = (0, 0);
         for listener in listeners.iter_mut() {
             let conn = &mut self.conns[listener.slot as usize];
+            if matches!(conn.phase, Phase::Draining | Phase::Finished { .. }) {
+                // Its goodbye is said, maybe its FIN sent.
+                continue;
+            }
             let is_plain =
                 listener.is_plain() && (authors.is_empty() || authors.binary_search(&listener.slot).is_err());
             let sent = if is_plain {
@@ -66,7 +70,7 @@ impl<N: Net> Home<N> {
         for slot in left {
             if let Place::Room(room) = &batch.place {
                 self.forget_membership(slot, room);
-                self.mark_dirty(slot);
+                self.settle(slot, around);
             }
         }
         for (slot, why) in broken {

@@ -47,6 +47,9 @@ impl<N: Net> Home<N> {
     }
 
     fn work_on(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
+        if self.conns[slot as usize].phase == Phase::Open {
+            self.carry_out_parked(slot, around);
+        }
         let conn = &mut self.conns[slot as usize];
         match conn.phase {
             Phase::Open if !conn.input.is_empty() => {
@@ -69,7 +72,8 @@ impl<N: Net> Home<N> {
     fn read(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
         let mut buffer = std::mem::take(&mut self.buffer);
         let conn = &mut self.conns[slot as usize];
-        if !self.timers.may_read(conn, slot, self.config.limits.messages_per_second, around.now) {
+        let per_second = self.config.limits.messages_per_second;
+        if conn.phase == Phase::Open && !self.timers.may_read(conn, slot, per_second, around.now) {
             self.buffer = buffer;
             return;
         }
@@ -127,6 +131,11 @@ impl<N: Net> Home<N> {
                     self.conns[slot as usize].outbox.append(|bytes| bytes.extend_from_slice(&reply));
                     self.reform(slot);
                     self.mark_dirty(slot);
+                }
+                Taken::Request(Request { id: Some(re), .. }) | Taken::Refused { re: Some(re), .. }
+                    if pace == Pace::TooFast =>
+                {
+                    self.refuse(slot, Some(re), Refusal::TooFast { per_second });
                 }
                 _ if pace == Pace::TooFast => {
                     if !std::mem::replace(&mut is_told_too_fast, true) {

@@ -299,7 +299,7 @@ impl Backlog {
         match self.missed.iter_mut().find(|missed| missed.room == *room) {
             Some(missed) => {
                 missed.seqs = match (missed.seqs, range) {
-                    (Some((from, _)), Some((_, to))) => Some((from, to)),
+                    (Some((from, to)), Some((f, t))) => Some((from.min(f), to.max(t))),
                     (known, new) => known.or(new),
                 };
             }

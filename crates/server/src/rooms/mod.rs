@@ -6,6 +6,7 @@
 
 mod past;
 mod recent;
+mod recovery;
 mod room;
 mod roster;
 
@@ -14,18 +15,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madang_log::{Completion, LoadError, Loaded, Log, Ticket};
-use madang_room::{Entry, Refusal, RoomName, Timestamp};
+use madang_room::{Entry, Presence, Refusal, RoomName, Timestamp};
 use madang_wire::{Answer, ROOMS_MAX, RoomRow};
 use rustc_hash::FxHashMap;
 
 use crate::config::Config;
 use crate::message::{Ask, ConnAnswer, ListRooms, Outgoing, RoomMessage};
 use crate::metrics::Metrics;
+use recovery::Survivors;
 use room::{Context, Handled, Room};
-use roster::Roster;
 
 /// How often members of a large room are told how many they are.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// How soon a room with members that could not be loaded is tried again.
+const LOAD_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long a room stays loaded when nobody is there. A `memory` room is forgotten then.
 const EMPTY_ROOM_KEPT: Duration = Duration::from_secs(60);
 /// Messages that may wait for one room to be loaded; more are refused with `unavailable`.
@@ -45,13 +48,15 @@ pub(crate) struct Rooms {
     /// When rooms are due, soonest first, for lack of members and for a count.
     empty: VecDeque<(Timestamp, RoomName)>,
     counts: VecDeque<(Timestamp, RoomName)>,
+    /// Rooms with members that could not be loaded again.
+    retries: VecDeque<(Timestamp, RoomName)>,
 }
 
 enum Slot {
-    /// On its way from the log. The roster is of those who were members before it had to be read again.
+    /// On its way from the log. The survivors are of its earlier life, where it had to be read again.
     Loading {
         waiting: Vec<RoomMessage>,
-        roster: Roster,
+        survivors: Survivors,
     },
     Open(Box<Room>),
 }
@@ -68,6 +73,7 @@ impl Rooms {
             next_ticket: 0,
             empty: VecDeque::new(),
             counts: VecDeque::new(),
+            retries: VecDeque::new(),
         }
     }
 
@@ -105,12 +111,19 @@ impl Rooms {
     fn keep_waiting(&mut self, message: RoomMessage, out: &mut Outgoing) {
         let room = message.room.clone();
         match self.rooms.get_mut(&room) {
-            Some(Slot::Loading { waiting, .. }) if waiting.len() < WAITING_MAX => waiting.push(message),
+            // Who goes is never refused: it would stay for ever.
+            Some(Slot::Loading { waiting, .. })
+                if waiting.len() < WAITING_MAX
+                    || matches!(message.ask, Ask::Leave { .. } | Ask::Rename { .. }) =>
+            {
+                waiting.push(message);
+            }
             Some(_) => refuse(message, Refusal::Unavailable { room }, out),
             None if matches!(message.ask, Ask::Join { .. } | Ask::Who | Ask::History { .. }) => {
                 let durability = self.config.room_settings(&room).durability;
                 self.log.load(&room, durability);
-                self.rooms.insert(room, Slot::Loading { waiting: vec![message], roster: Roster::default() });
+                self.rooms
+                    .insert(room, Slot::Loading { waiting: vec![message], survivors: Survivors::default() });
             }
             None => refuse(message, Refusal::NotAMember { room }, out),
         }
@@ -177,8 +190,8 @@ impl Rooms {
         out: &mut Outgoing,
     ) {
         let Some(slot) = self.rooms.remove(&name) else { return };
-        let (waiting, roster) = match slot {
-            Slot::Loading { waiting, roster } => (waiting, roster),
+        let (waiting, mut survivors) = match slot {
+            Slot::Loading { waiting, survivors } => (waiting, survivors),
             Slot::Open(room) => {
                 self.rooms.insert(name, Slot::Open(room));
                 return;
@@ -194,12 +207,31 @@ impl Rooms {
         };
         let Some(mut room) = room else {
             self.log.unload(&name);
-            let refusal = Refusal::Unavailable { room: name };
-            waiting.into_iter().for_each(|message| refuse(message, refusal.clone(), out));
+            let refusal = Refusal::Unavailable { room: name.clone() };
+            for message in waiting {
+                // Who is a member here may go whatever the log says.
+                if matches!(message.ask, Ask::Leave { .. })
+                    && let Some(member) = survivors.roster.remove(message.from)
+                {
+                    let left = Presence::Left { nick: member.nick, why: None };
+                    survivors.presence.push((Some(message.from), left));
+                    let RoomMessage { room, from, re, .. } = message;
+                    out.tell_conn(from, ConnAnswer::Left { re, room, until: 0, result: Ok(()) });
+                } else {
+                    refuse(message, refusal.clone(), out);
+                }
+            }
+            if survivors.roster.len() > 0 {
+                self.retries.push_back((now.plus(LOAD_AGAIN_AFTER), name.clone()));
+                self.rooms.insert(name, Slot::Loading { waiting: Vec::new(), survivors });
+            }
             return;
         };
-        room.adopt(roster);
-        self.rooms.insert(name, Slot::Open(Box::new(room)));
+        let presence_limit = self.config.presence_limit;
+        let mut context = Context { now, presence_limit, log: &mut *self.log, out, metrics: &self.metrics };
+        room.adopt(survivors, &mut context);
+        self.rooms.insert(name.clone(), Slot::Open(Box::new(room)));
+        self.touched.push(name);
         waiting.into_iter().for_each(|message| self.handle(message, now, out));
     }
 
@@ -217,8 +249,8 @@ impl Rooms {
             madang_log::AppendError::Unknown { .. } => Refusal::Unknown { room: name.clone() },
             _ => Refusal::Unavailable { room: name.clone() },
         };
-        let roster = room.give_up(&refusal, out);
-        self.rooms.insert(name.clone(), Slot::Loading { waiting: Vec::new(), roster });
+        let survivors = room.give_up(&refusal, out);
+        self.rooms.insert(name.clone(), Slot::Loading { waiting: Vec::new(), survivors });
         self.log.unload(&name);
         self.log.load(&name, self.config.room_settings(&name).durability);
     }
@@ -231,6 +263,11 @@ impl Rooms {
                 self.touched.push(name);
             }
         }
+        while let Some((_, name)) = self.retries.pop_front_if(|(due, _)| *due <= now) {
+            if let Some(Slot::Loading { .. }) = self.rooms.get(&name) {
+                self.log.load(&name, self.config.room_settings(&name).durability);
+            }
+        }
         while let Some((_, name)) = self.empty.pop_front_if(|(due, _)| *due <= now) {
             self.unload_if_idle(&name, now, out);
         }
@@ -240,7 +277,9 @@ impl Rooms {
         let is_read = self.reads.values().any(|message| message.room == *name);
         let Some((room, mut context)) = self.open(name, now, out) else { return };
         room.stop_expiring();
-        if room.is_idle() && !is_read {
+        if room.is_idle() && room.take_was_used() {
+            self.touched.push(name.clone());
+        } else if room.is_idle() && !is_read {
             room.close(&mut context);
             self.unload(name);
         }
@@ -265,7 +304,7 @@ impl Rooms {
     /// When [`Rooms::tick`] is due next.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let due = |queue: &VecDeque<(Timestamp, RoomName)>| queue.front().map(|(due, _)| *due);
-        due(&self.counts).into_iter().chain(due(&self.empty)).min()
+        [due(&self.counts), due(&self.empty), due(&self.retries)].into_iter().flatten().min()
     }
 
     /// The rooms with members, in the order of their names.
@@ -293,6 +332,10 @@ impl Rooms {
             }
             self.unload(&name);
         }
+    }
+
+    pub(crate) fn log_is_busy(&self) -> bool {
+        self.log.health() == madang_log::Health::Busy
     }
 
     pub(crate) fn remember(&mut self, key: String, value: Option<String>) {

@@ -56,11 +56,13 @@ pub(crate) struct Room {
     pub(super) roster: Roster,
     /// Of this wake: what the log will be given, and what members will be told, in which those stand by their place.
     pub(super) entries: Vec<Entry>,
-    items: Vec<Item>,
+    pub(super) items: Vec<Item>,
     /// Answers of this wake that wait for the log with the items (`sync` rooms only).
-    answers: Vec<(ShardId, Message)>,
+    pub(super) answers: Vec<(ShardId, Message)>,
     /// What waits for the log, oldest first, each with the position that it waits for.
     pub(super) held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
+    /// The newest event that members were told of.
+    pub(super) told: Seq,
     /// Shards whose members left in this wake and still get what came before that.
     departed: Vec<ShardId>,
     /// How many were here when members were last told a number.
@@ -69,6 +71,8 @@ pub(crate) struct Room {
     is_count_due: bool,
     /// Does it stand in the queue of rooms to be unloaded?
     is_expiring: bool,
+    /// Has anybody come in since it was queued for that?
+    was_used: bool,
 }
 
 impl Room {
@@ -102,10 +106,12 @@ impl Room {
             items: Vec::new(),
             answers: Vec::new(),
             held: VecDeque::new(),
+            told: loaded.last,
             departed: Vec::new(),
             count_told: 0,
             is_count_due: false,
             is_expiring: false,
+            was_used: false,
         };
         room.trim();
         Some(room)
@@ -127,7 +133,13 @@ impl Room {
 
     /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
     pub(crate) fn poll_expiring(&mut self) -> bool {
-        self.is_idle() && !std::mem::replace(&mut self.is_expiring, true)
+        let is_new = self.is_idle() && !std::mem::replace(&mut self.is_expiring, true);
+        self.was_used &= !is_new;
+        is_new
+    }
+
+    pub(crate) fn take_was_used(&mut self) -> bool {
+        std::mem::take(&mut self.was_used)
     }
 
     pub(crate) fn stop_expiring(&mut self) {
@@ -146,6 +158,9 @@ impl Room {
 
     /// As [`Room::owes_count`]; true once for each call of [`Room::tell_count`].
     pub(crate) fn poll_count_due(&mut self, presence_limit: usize) -> bool {
+        if self.roster.len() <= presence_limit {
+            self.count_told = 0;
+        }
         let is_owed = self.owes_count(presence_limit);
         self.is_count_due |= is_owed;
         is_owed
@@ -305,6 +320,7 @@ impl Room {
         if let Some(old) = replaced {
             self.remove(old, Some(WhyLeft::Replaced), context);
         }
+        self.was_used = true;
         if self.roster.insert(from, Member { nick: nick.clone(), session }) {
             self.present(Presence::Joined { nick }, from, context);
         }
@@ -331,8 +347,8 @@ impl Room {
             topic: self.chat.topic().cloned(),
             reset,
         };
-        let came_in =
-            CameIn { joined, gap, replay, from: if hears_all { 0 } else { self.items.len() as u32 } };
+        let from_item = if hears_all { 0 } else { self.items.len() as u32 };
+        let came_in = CameIn { joined, gap, replay, from: from_item, is_new: !is_member };
         self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
         Handled::Done
     }
@@ -411,7 +427,9 @@ impl Room {
 
     /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
     fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
-        if self.settings.durability == Durability::Sync && self.is_tentative() {
+        // Also with presence alone: what is decided later in this wake may hold the batch that it belongs to.
+        let is_held = self.is_unsealed() || !self.held.is_empty();
+        if self.settings.durability == Durability::Sync && is_held {
             self.answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
         } else {
             context.out.tell_conn(to, what);
@@ -446,6 +464,7 @@ impl Room {
         if self.settings.durability == Durability::Sync && is_tentative {
             self.held.push_back((self.last, sealed));
         } else {
+            self.told = self.last;
             sealed.into_iter().for_each(|(shard, message)| context.out.send(shard, message));
         }
         self.trim();
@@ -454,38 +473,11 @@ impl Room {
 
     /// The log has everything up to `last`: whoever waited for that is told.
     pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
+        self.told = self.told.max(last);
         while self.held.front().is_some_and(|(seq, _)| *seq <= last) {
             if let Some((_, messages)) = self.held.pop_front() {
                 messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
             }
         }
-    }
-
-    /// The log did not take what was decided. Everybody who waits is refused; members are told nothing of it.
-    /// Returns the members, so that they can be put back into the room as it is in the log.
-    pub(crate) fn give_up(&mut self, refusal: &Refusal, out: &mut Outgoing) -> Roster {
-        let waiting = self.held.drain(..).flat_map(|(_, messages)| messages);
-        for (shard, message) in waiting.chain(self.answers.drain(..)) {
-            let Message::Conn(mut message) = message else { continue };
-            match &mut message.what {
-                ConnAnswer::Done { result, .. } => *result = Err(refusal.clone()),
-                ConnAnswer::Joined { result, .. } => {
-                    *result = Err(refusal.clone());
-                    self.roster.remove(message.to);
-                }
-                // Leaving is no event: it holds whatever the log says.
-                ConnAnswer::Left { until, .. } => *until = 0,
-                _ => {}
-            }
-            out.send(shard, Message::Conn(message));
-        }
-        self.items.clear();
-        self.entries.clear();
-        std::mem::take(&mut self.roster)
-    }
-
-    /// Takes over the members of the room as it was before its log was read again.
-    pub(crate) fn adopt(&mut self, roster: Roster) {
-        self.roster = roster;
     }
 }

@@ -81,6 +81,8 @@ fn an_unknown_outcome_is_called_unknown() {
     world.run("bob: /history");
     world.check(expect![[r#"
         ann < ! unknown: it is not known whether vault kept that; ask again with the same key
+        ann < <ann> perhaps
+        bob < <ann> perhaps
         bob < * 10:00 <ann> perhaps
     "#]]);
 }

@@ -4,6 +4,7 @@ mod chat;
 mod endings;
 mod limits;
 mod log;
+mod races;
 mod resume;
 mod services;
 mod world;

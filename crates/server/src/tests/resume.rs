@@ -77,8 +77,8 @@ fn every_op_with_an_id_gets_one_reply() {
         {"re":7,"rooms":[{"room":"garden","kind":"chat","count":1,"capacity":9},{"room":"plaza","kind":"chat","count":1,"capacity":0}]}
         {"re":8,"rooms":[{"room":"garden","kind":"chat","count":1,"capacity":9}]}
         {"re":9,"events":[{"ev":"said","room":"garden","seq":3,"at":"2026-11-20T10:00:00.000Z","from":"ann","text":"hi"},{"ev":"said","room":"garden","seq":4,"at":"2026-11-20T10:00:00.000Z","from":"ann","text":"no id"}],"first":1,"seq":6,"epoch":"…"}
-        {"ev":"told","from":"ann","text":"me"}
         {"re":10}
+        {"ev":"told","from":"ann","text":"me"}
         {"re":11,"room":"garden"}
         {"re":12,"error":{"code":"not_a_member","message":"you are not in garden, join it first"}}
         {"re":13,"error":{"code":"no_such_room","message":"there is no room nowhere; /rooms lists those in use"}}

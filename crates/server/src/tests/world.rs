@@ -192,6 +192,14 @@ impl World {
         self.shards.iter_mut().for_each(Shard::turn);
     }
 
+    /// Brings to each shard what others have sent it.
+    pub(super) fn deliver_mail(&mut self) {
+        let mail = std::mem::take(&mut self.wires.borrow_mut().mail);
+        for (to, messages) in mail {
+            messages.into_iter().for_each(|message| self.shards[usize::from(to.0)].handle(message));
+        }
+    }
+
     /// From now on the client takes only so many bytes; `None`: reads on.
     pub(super) fn set_window(&mut self, name: &str, window: Option<usize>) {
         let client = self.clients[name];
