@@ -57,9 +57,7 @@ impl<N: Net> Home<N> {
             }
             Op::Ping => self.reply(slot, re.as_ref(), &Ok(Answer::Pong)),
             Op::Bye => {
-                self.reply(slot, re.as_ref(), &Ok(Answer::Bye));
-                // Who says goodbye needs no name kept.
-                self.with_chat(slot, |chat| chat.has_left = true);
+                self.with_chat(slot, |chat| chat.goodbye = Some(re));
                 self.leave_all(slot, None, around);
             }
         }

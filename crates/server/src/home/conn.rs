@@ -84,8 +84,8 @@ pub(crate) struct Chat {
     /// It has said `hello`, so it has a token to come back with.
     pub(crate) is_resumable: bool,
     pub(crate) has_spoken: bool,
-    /// Rooms were told to let it go.
-    pub(crate) has_left: bool,
+    /// It has said goodbye: to be answered with the last line of all, under this `id`.
+    pub(crate) goodbye: Option<Option<RequestId>>,
     /// The last line before FIN was taken.
     pub(crate) is_finished: bool,
     pub(crate) why_left: Option<WhyLeft>,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madang_room::{RoomName, Timestamp, WhyLeft};
-use madang_wire::{Bye, Notice};
+use madang_wire::{Answer, Bye, Notice};
 use rustc_hash::FxHashSet;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
@@ -164,7 +164,11 @@ impl<N: Net> Home<N> {
                 let retry_ms = Some(1_000 + spread % 4_000);
                 self.notify(slot, &Notice::Bye(Bye { why: "shutdown", resume: true, retry_ms }));
             } else {
+                let goodbye = chat.goodbye.clone();
                 self.release(slot, around);
+                if let Some(re) = goodbye {
+                    self.reply(slot, re.as_ref(), &Ok(Answer::Bye));
+                }
             }
         }
         self.conns[slot as usize].phase = Phase::Draining;
@@ -177,7 +181,8 @@ impl<N: Net> Home<N> {
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let nick = chat.nick.clone();
         let is_resumable = chat.is_resumable;
-        let keep = is_resumable && !chat.has_left;
+        // Who says goodbye needs no name kept.
+        let keep = is_resumable && chat.goodbye.is_none();
         let owner = self.placement.of_nick(&nick);
         self.ask_directory(owner, DirectoryMessage::ReleaseNick { nick, holder, keep }, around);
         if is_resumable {

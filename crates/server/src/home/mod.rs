@@ -188,7 +188,7 @@ impl<N: Net> Home<N> {
             echo: false,
             is_resumable: false,
             has_spoken: false,
-            has_left: false,
+            goodbye: None,
             is_finished: false,
             why_left: None,
         }
