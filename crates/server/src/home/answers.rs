@@ -220,7 +220,9 @@ impl<N: Net> Home<N> {
     /// The connection has a name now that is different: the old one is free, and its rooms hear of it.
     fn take_name(&mut self, slot: u32, nick: Nick, around: &mut Surroundings<'_, N>) {
         let Some(holder) = self.holder(slot) else { return };
+        let peer = self.conns[slot as usize].peer;
         let Some(chat) = self.conns[slot as usize].chat() else { return };
+        tracing::debug!(%peer, session = %holder.session, from = %chat.nick, to = %nick, "renamed");
         let from = std::mem::replace(&mut chat.nick, nick.clone());
         let is_resumable = chat.is_resumable;
         if from != nick {
@@ -248,6 +250,8 @@ impl<N: Net> Home<N> {
     /// The owner of the presented session has answered: the connection speaks for it from now on.
     fn session_resumed(&mut self, slot: u32, remembered: Option<Nick>, around: &mut Surroundings<'_, N>) {
         let Some(Pending::Resume { re, nick: wanted, session }) = self.take_pending(slot) else { return };
+        let conn = &self.conns[slot as usize];
+        tracing::debug!(peer = %conn.peer, session = %session, instead_of = conn.session(), "session resumed");
         self.become_session(slot, session, remembered.is_none(), around);
         let is_wanted = wanted.is_some();
         match wanted.or(remembered) {

@@ -137,6 +137,14 @@ impl<S> Conn<S> {
         }
     }
 
+    /// Whose connection it is, for the server's own log.
+    pub(crate) fn session(&self) -> Option<tracing::field::DisplayValue<SessionId>> {
+        match &self.speaks {
+            Speaks::Chat(chat) => Some(tracing::field::display(chat.session)),
+            Speaks::Echo | Speaks::Relay { .. } => None,
+        }
+    }
+
     /// May the next command be taken?
     pub(crate) fn takes_commands(&self) -> bool {
         if self.phase != Phase::Open || self.outbox.is_full() {

@@ -194,10 +194,10 @@ impl<N: Net> Home<N> {
     /// Ends a connection that broke or has to be broken.
     pub(super) fn lose(&mut self, slot: u32, why: WhyLeft, around: &mut Surroundings<'_, N>) {
         let conn = &mut self.conns[slot as usize];
-        let peer = conn.peer;
         if why == WhyLeft::Stuck {
             self.metrics.stuck.inc();
-            tracing::info!(%peer, "closed: it took nothing of what it was sent");
+            let (peer, session) = (conn.peer, conn.session());
+            tracing::info!(%peer, session, "closed: it took nothing of what it was sent");
         }
         let is_released = matches!(conn.phase, Phase::Draining | Phase::Finished { .. });
         if let Some(chat) = conn.chat() {
@@ -232,7 +232,8 @@ impl<N: Net> Home<N> {
         }
         let conn = self.conns.remove(slot as usize);
         self.metrics.connections.dec();
-        tracing::debug!(peer = %conn.peer, shard = self.shard.0, slot, reset, "closed");
+        let session = conn.session();
+        tracing::debug!(peer = %conn.peer, session, shard = self.shard.0, slot, reset, "closed");
         around.net.close(conn.socket, reset);
     }
 

@@ -104,7 +104,7 @@ impl<N: Net> Home<N> {
             Err(error) if error.kind() == ErrorKind::Interrupted => self.enqueue(slot),
             Err(error) if error.kind() == ErrorKind::WouldBlock => conn.readable = false,
             Err(error) => {
-                tracing::debug!(peer = %conn.peer, %error, "the connection broke");
+                tracing::debug!(peer = %conn.peer, session = conn.session(), %error, "the connection broke");
                 self.lose(slot, madang_room::WhyLeft::Lost, around);
             }
         }

@@ -150,7 +150,8 @@ impl<N: Net> Home<N> {
             heard_at: around.now,
             _ip_slot: ip_slot,
         }) as u32;
-        tracing::debug!(%peer, shard = self.shard.0, slot, "connected");
+        let session = self.conns[slot as usize].session();
+        tracing::debug!(%peer, session, shard = self.shard.0, slot, "connected");
         match service {
             Service::Chat { room, .. } => self.land(slot, room, around),
             Service::Echo { .. } => {}
