@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Chat(crate::chat::Args),
     /// Send a line again and again, and print what happens
     Ping(crate::ping::Args),
+    /// Put load on a server, and report what it took
+    Bench(crate::bench::Args),
     /// Is this configuration right?
     Check(CheckArgs),
 }
@@ -188,6 +190,7 @@ mod tests {
               serve  Serve rooms (what happens without a command, too)
               chat   Talk, in a terminal
               ping   Send a line again and again, and print what happens
+              bench  Put load on a server, and report what it took
               check  Is this configuration right?
               help   Print this message or the help of the given subcommand(s)
 

@@ -5,6 +5,7 @@
 //! what a command is for; logs go to standard error.
 
 mod args;
+mod bench;
 mod chat;
 mod check;
 mod logging;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         Command::Chat(args) => chat::run(args),
         Command::Ping(args) => ping::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Bench(args) => bench::run(args),
     };
     outcome.unwrap_or_else(|error| {
         complain(&format!("{error:#}"));

@@ -1,0 +1,314 @@
+//! The connections: one epoll loop for all of them, no allocation for a line or a message.
+//!
+//! One buffer serves all: what a read leaves of an unfinished line is kept with its connection and put in front of the
+//! next read. Whoever listens ([`Hear`]) gets whole lines, as many at once as one read brought.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use socket2::SockRef;
+
+use crate::failure::Failure;
+use crate::machine;
+
+const TIMER: Token = Token(usize::MAX);
+const EVENTS_AT_ONCE: usize = 1_024;
+/// Bytes of one read, with what was kept.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// How long to look for the next event without sleeping. Deliveries of one message follow each other faster.
+const WATCH: Duration = Duration::from_micros(100);
+/// An unfinished line of more than this is not a chat.
+const LINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Listens to what connections receive.
+pub(crate) trait Hear {
+    /// Whole lines, each with its `\n`.
+    fn hear(&mut self, connection: usize, lines: &[u8]);
+
+    /// The last thing that the server said about itself, for the case that it goes.
+    fn last_words(&self) -> Option<String> {
+        None
+    }
+}
+
+/// All connections of a run.
+pub(crate) struct Crowd {
+    address: SocketAddr,
+    poll: Poll,
+    events: Events,
+    buffer: Vec<u8>,
+    connections: Vec<Connection>,
+    expected: usize,
+    timer: OwnedFd,
+    began: Instant,
+    watch: Duration,
+    watched: Duration,
+}
+
+struct Connection {
+    stream: TcpStream,
+    is_connected: bool,
+    /// The beginning of a line whose end has not come yet.
+    tail: Vec<u8>,
+    /// What the socket did not take yet.
+    outbox: Vec<u8>,
+}
+
+impl Crowd {
+    /// Nobody so far; `expected` connections will be opened.
+    pub(crate) fn new(address: SocketAddr, expected: usize) -> Result<Crowd, Failure> {
+        let poll = Poll::new().map_err(Failure::system("epoll"))?;
+        // The system's wait counts in milliseconds, which is too coarse for a schedule of thousands a second.
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)
+            .map_err(|error| Failure::System { what: "a timer", source: error.into() })?;
+        poll.registry()
+            .register(&mut SourceFd(&timer.as_raw_fd()), TIMER, Interest::READABLE)
+            .map_err(Failure::system("waiting for a timer"))?;
+        Ok(Crowd {
+            address,
+            poll,
+            events: Events::with_capacity(EVENTS_AT_ONCE),
+            buffer: vec![0; BUFFER_BYTES],
+            connections: Vec::with_capacity(expected),
+            expected,
+            timer,
+            began: Instant::now(),
+            // On a single core it would keep the server from working.
+            watch: if machine::has_cores() { WATCH } else { Duration::ZERO },
+            watched: Duration::ZERO,
+        })
+    }
+
+    /// Connections opened so far.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Begins one more connection. That it was refused may come to light in a later turn.
+    pub(crate) fn open(&mut self) -> Result<(), Failure> {
+        let nr = self.connections.len();
+        let mut stream = TcpStream::connect(self.address).map_err(|error| self.not_connected(nr, error))?;
+        // Without it lines wait for each other; where it can't be had the figures are worse, not wrong.
+        let _ = stream.set_nodelay(true);
+        self.poll
+            .registry()
+            .register(&mut stream, Token(nr), Interest::READABLE | Interest::WRITABLE)
+            .map_err(Failure::system("waiting for a connection"))?;
+        self.connections.push(Connection {
+            stream,
+            is_connected: false,
+            tail: Vec::new(),
+            outbox: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// This connection reads no more.
+    pub(crate) fn stall(&mut self, nr: usize) {
+        // A connection that can't be taken out goes on reading; the run still counts what it must.
+        let _ = self.poll.registry().deregister(&mut self.connections[nr].stream);
+    }
+
+    /// Sends, now as far as the socket takes it and the rest when it can.
+    pub(crate) fn send(&mut self, nr: usize, bytes: &[u8]) -> Result<(), Failure> {
+        let connection = &mut self.connections[nr];
+        connection.outbox.extend_from_slice(bytes);
+        if connection.outbox.len() > bytes.len() {
+            return Ok(()); // the socket was full, and we will be told when it isn't
+        }
+        connection.flush().map_err(|error| self.broke(nr, error, None))
+    }
+
+    /// Bytes that a connection's socket has not taken yet.
+    pub(crate) fn unsent_bytes(&self, nr: usize) -> usize {
+        self.connections[nr].outbox.len()
+    }
+
+    /// Wakes a later [`turn`](Crowd::turn) after this time.
+    pub(crate) fn wake_after(&mut self, time: Duration) -> Result<(), Failure> {
+        // Zero would switch the timer off.
+        let time = time.max(Duration::from_nanos(1));
+        let after = Timespec { tv_sec: time.as_secs() as i64, tv_nsec: i64::from(time.subsec_nanos()) };
+        let once = Itimerspec { it_interval: Timespec { tv_sec: 0, tv_nsec: 0 }, it_value: after };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once)
+            .map(drop)
+            .map_err(|error| Failure::System { what: "setting a timer", source: error.into() })
+    }
+
+    /// Waits until something happens or `timeout` is over, then hands on whatever there is to hear. Answers if
+    /// anything was heard.
+    pub(crate) fn turn(&mut self, timeout: Duration, ear: &mut impl Hear) -> Result<bool, Failure> {
+        let waited = self.wait(timeout);
+        match waited {
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(false),
+            Err(error) => return Err(Failure::System { what: "waiting for connections", source: error }),
+            Ok(()) => {}
+        }
+        let Crowd { events, connections, buffer, .. } = self;
+        let mut heard = false;
+        let mut gone = None;
+        for event in events.iter().filter(|event| event.token() != TIMER) {
+            let nr = event.token().0;
+            let Some(connection) = connections.get_mut(nr) else { continue };
+            let handled = match connection.is_connected {
+                true => Ok(()),
+                false => connection.connected(),
+            };
+            if let Err(error) = handled {
+                return Err(self.not_connected(nr, error));
+            }
+            if event.is_writable()
+                && !connection.outbox.is_empty()
+                && let Err(error) = connection.flush()
+            {
+                gone = Some((nr, Gone::Broke(error)));
+            }
+            if event.is_readable() {
+                heard = true;
+                if let Err(why) = connection.read(buffer, |lines| ear.hear(nr, lines)) {
+                    gone = Some((nr, why));
+                }
+            }
+            if gone.is_some() {
+                break;
+            }
+        }
+        match gone {
+            None => Ok(heard),
+            Some((nr, why)) => Err(self.gone(nr, why, ear.last_words())),
+        }
+    }
+
+    /// Time spent looking for something that wasn't there yet: CPU time that no delivery needed.
+    pub(crate) fn time_watched(&self) -> Duration {
+        self.watched
+    }
+
+    /// Looks without sleeping for a while, then sleeps.
+    ///
+    /// Whoever sends to a sleeper wakes it, and on a virtual machine that can cost more than the sending. A generator
+    /// that is faster than the server would fall asleep after each delivery, and the server would pay for it, now and
+    /// then, as the scheduler likes: something no real server pays, whose clients are on other machines.
+    fn wait(&mut self, timeout: Duration) -> io::Result<()> {
+        self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+        let watch = self.watch.min(timeout);
+        if !self.events.is_empty() || timeout.is_zero() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        loop {
+            let past = began.elapsed();
+            if past >= watch {
+                self.watched += past;
+                return self.poll.poll(&mut self.events, Some(timeout - watch));
+            }
+            self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
+            if !self.events.is_empty() {
+                self.watched += began.elapsed();
+                return Ok(());
+            }
+        }
+    }
+
+    fn gone(&self, nr: usize, why: Gone, last_words: Option<String>) -> Failure {
+        match why {
+            Gone::Broke(error) => self.broke(nr, error, last_words),
+            Gone::Endless(bytes) => Failure::EndlessLine { bytes },
+            Gone::Closed => {
+                Failure::Closed { nr: nr + 1, all: self.expected, after: self.began.elapsed(), last_words }
+            }
+        }
+    }
+
+    fn broke(&self, nr: usize, source: io::Error, last_words: Option<String>) -> Failure {
+        Failure::Broke { nr: nr + 1, all: self.expected, after: self.began.elapsed(), last_words, source }
+    }
+
+    fn not_connected(&self, nr: usize, source: io::Error) -> Failure {
+        match source.kind() {
+            ErrorKind::ConnectionRefused => Failure::NobodyListens { address: self.address },
+            _ => Failure::Connect { nr: nr + 1, all: self.expected, address: self.address, source },
+        }
+    }
+}
+
+impl Drop for Crowd {
+    /// Closes with RST. A FIN of ours would keep each port for a minute, and a few runs would use up all there are.
+    fn drop(&mut self) {
+        for connection in &self.connections {
+            let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
+
+/// Why a connection is no more.
+enum Gone {
+    Closed,
+    Broke(io::Error),
+    Endless(usize),
+}
+
+impl Connection {
+    /// The first event of a connection: is it one?
+    fn connected(&mut self) -> io::Result<()> {
+        match self.stream.take_error()? {
+            Some(error) => Err(error),
+            None => {
+                self.is_connected = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        let outcome = loop {
+            match self.stream.write(&self.outbox[sent..]) {
+                Ok(bytes) => sent += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
+                Err(error) if error.kind() == ErrorKind::NotConnected => break Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if sent == self.outbox.len() {
+                break Ok(());
+            }
+        };
+        self.outbox.drain(..sent);
+        outcome
+    }
+
+    /// Reads until nothing is left. A read that does not fill the buffer has emptied the socket, and what comes after
+    /// it is an event of its own: one system call for a wake instead of two.
+    fn read(&mut self, buffer: &mut [u8], mut hear: impl FnMut(&[u8])) -> Result<(), Gone> {
+        loop {
+            let kept = self.tail.len();
+            buffer[..kept].copy_from_slice(&self.tail);
+            let bytes = match self.stream.read(&mut buffer[kept..]) {
+                Ok(0) => return Err(Gone::Closed),
+                Ok(bytes) => bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) => return Err(Gone::Broke(error)),
+            };
+            let filled = &buffer[..kept + bytes];
+            let whole = memchr::memrchr(b'\n', filled).map_or(0, |at| at + 1);
+            if whole > 0 {
+                hear(&filled[..whole]);
+            }
+            self.tail.clear();
+            self.tail.extend_from_slice(&filled[whole..]);
+            match self.tail.len() {
+                length if length > LINE_BYTES_MAX => return Err(Gone::Endless(length)),
+                _ if kept + bytes < buffer.len() => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! `madang bench`: what was asked on the command line, as a plan for `madang_bench`.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use madang_bench::versus::{self, Comparison, Scenario, Times};
+use madang_bench::{Failure, Pace, Plan, Protocol, floor};
+use madang_server::config;
+
+/// Put load on a server, verify every delivery, and report what it took.
+///
+/// The exit code is 0 if every message reached everybody once and in order, 1 if not or if there was no result, 2 for
+/// flags that contradict each other.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The bare loop that --floor compares with
+    #[command(hide = true)]
+    FloorServer {
+        #[arg(long, value_enum)]
+        mode: FloorMode,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct LoadArgs {
+    /// Where the server listens
+    #[arg(default_value = "127.0.0.1:2022", value_parser = address)]
+    addr: SocketAddr,
+    /// What it speaks: lines (what one says, others get in a line of theirs), or Madang's JSON
+    #[arg(long, value_enum, default_value = "line")]
+    protocol: Wire,
+    /// So many rooms
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    rooms: u32,
+    /// So many members in each room
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    members: u32,
+    /// So many of these speak
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    publishers: u32,
+    /// So many of these stop reading once they have joined
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    stalled: u32,
+    /// So many connections beside the members, that do nothing
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    idle: u32,
+    /// A publisher says so many messages a second, whatever happens to the earlier ones [default: 10]
+    #[arg(long, value_name = "R", conflicts_with = "window")]
+    rate: Option<f64>,
+    /// A publisher has so many messages on the way, and says the next when one has arrived
+    #[arg(long, value_name = "W")]
+    window: Option<u32>,
+    /// Bytes of text in a message
+    #[arg(long, value_name = "BYTES", default_value_t = 64)]
+    size: usize,
+    /// How long to measure [default: 10s, with --floor 2s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// How long to speak before that [default: 1s, with --floor 500ms]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    warmup: Option<Duration>,
+    /// Open so many connections a second; without it, all at once
+    #[arg(long, value_name = "N")]
+    connect_rate: Option<f64>,
+    /// Name the rooms NAME-RUN-0, NAME-RUN-1, ...
+    #[arg(long, value_name = "NAME", default_value = "bench")]
+    room: String,
+    /// Leave this room after having joined one's own: where the server puts newcomers
+    #[arg(long, value_name = "ROOM")]
+    leave: Option<String>,
+    /// The server's process, for its CPU time and memory; without it, who listens at the address
+    #[arg(long, value_name = "PID")]
+    server_pid: Option<u32>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
+    /// Start a Madang server and the least that could do its work, in turns, and compare them
+    #[arg(long, conflicts_with_all = OF_ONE_RUN)]
+    floor: bool,
+    /// Compare only in these, with commas between: A50, A200, B, C16, C256, C16x16, D, connect
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = scenario, requires = "floor")]
+    scenario: Vec<Scenario>,
+    /// Compare in so many rounds, and show medians
+    #[arg(long, value_name = "N", default_value_t = 3, requires = "floor", value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+}
+
+/// What a comparison settles by itself.
+const OF_ONE_RUN: [&str; 14] = [
+    "addr",
+    "protocol",
+    "rooms",
+    "members",
+    "publishers",
+    "stalled",
+    "idle",
+    "rate",
+    "window",
+    "size",
+    "connect_rate",
+    "room",
+    "leave",
+    "server_pid",
+];
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wire {
+    Line,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FloorMode {
+    PerMessage,
+    Batched,
+}
+
+/// Does it, and reports on standard output.
+///
+/// # Errors
+///
+/// Flags that contradict each other, or a standard output that takes nothing.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let outcome = match args.command {
+        Some(Command::FloorServer { mode }) => floor::serve(mode.into()).map(|never| match never {}),
+        None if args.load.floor => compare(&args.load),
+        None => load(&args.load),
+    };
+    match outcome {
+        Ok((report, code)) => {
+            let mut stdout = std::io::stdout().lock();
+            stdout.write_all(report.as_bytes())?;
+            stdout.flush()?;
+            Ok(code)
+        }
+        Err(Failure::Plan(mistake)) => Err(mistake.into()),
+        Err(failure) => {
+            crate::complain(&format!("{:#}", anyhow::Error::from(failure)));
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn load(args: &LoadArgs) -> Result<(String, ExitCode), Failure> {
+    let report = madang_bench::run(&args.plan())?;
+    let text = match args.json {
+        true => format!("{}\n", serde_json::json!(report)),
+        false => report.table(),
+    };
+    Ok((text, if report.is_flawless() { ExitCode::SUCCESS } else { ExitCode::FAILURE }))
+}
+
+fn compare(args: &LoadArgs) -> Result<(String, ExitCode), Failure> {
+    let program = std::env::current_exe().map_err(|error| Failure::Start { what: error.to_string() })?;
+    let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
+    let times = Times {
+        warmup: args.warmup.unwrap_or(Duration::from_millis(500)),
+        duration: args.duration.unwrap_or(Duration::from_secs(2)),
+    };
+    let table = versus::compare(&Comparison { program, scenarios, runs: args.runs, times })?;
+    let text = match args.json {
+        true => format!("{}\n", serde_json::json!(table)),
+        false => table.markdown(),
+    };
+    Ok((text, ExitCode::SUCCESS))
+}
+
+fn scenario(name: &str) -> Result<Scenario, String> {
+    Scenario::parse(name).ok_or_else(|| format!("it takes {}", Scenario::ALL.map(Scenario::name).join(", ")))
+}
+
+impl LoadArgs {
+    fn plan(&self) -> Plan {
+        Plan {
+            address: self.addr,
+            protocol: match self.protocol {
+                Wire::Line => Protocol::Line,
+                Wire::Json => Protocol::Json,
+            },
+            room: self.room.clone(),
+            leave: self.leave.clone(),
+            rooms: self.rooms,
+            members: self.members,
+            publishers: self.publishers,
+            stalled: self.stalled,
+            idle: self.idle,
+            pace: match self.window {
+                Some(window) => Pace::Window(window),
+                None => Pace::Rate(self.rate.unwrap_or(10.0)),
+            },
+            size: self.size,
+            warmup: self.warmup.unwrap_or(Duration::from_secs(1)),
+            duration: self.duration.unwrap_or(Duration::from_secs(10)),
+            connect_rate: self.connect_rate,
+            server_pid: self.server_pid,
+        }
+    }
+}
+
+impl From<FloorMode> for floor::Mode {
+    fn from(mode: FloorMode) -> floor::Mode {
+        match mode {
+            FloorMode::PerMessage => floor::Mode::PerMessage,
+            FloorMode::Batched => floor::Mode::Batched,
+        }
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    config::address(text).ok_or_else(|| format!("it takes {}", config::ADDRESS_TAKES))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Alone {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(flags: &str) -> Result<Plan, String> {
+        let words = std::iter::once("bench").chain(flags.split_whitespace());
+        Alone::try_parse_from(words).map(|alone| alone.args.load.plan()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Alone::command().debug_assert();
+    }
+
+    #[test]
+    fn without_flags_there_is_a_plan_that_works() {
+        let plan = parsed("").unwrap();
+        assert_eq!(plan.check(), Ok(()));
+        assert_eq!(plan.pace, Pace::Rate(10.0));
+    }
+
+    #[test]
+    fn flags_that_contradict_each_other_are_refused() {
+        for flags in [
+            "--rate 5 --window 5",
+            "--floor --members 5",
+            "--floor 127.0.0.1:2022",
+            "--runs 3",
+            "--scenario A50",
+        ] {
+            assert!(parsed(flags).is_err(), "{flags}");
+        }
+        let wrong = parsed("--floor --scenario E").unwrap_err();
+        assert!(wrong.contains("it takes A50, A200, B, C16, C256, C16x16, D, connect"), "{wrong}");
+        assert!(parsed("--floor --scenario c256,D --runs 9").is_ok());
+    }
+}
