@@ -19,7 +19,10 @@ const HOUSE: [(&str, &[&str]); 7] = [
     ("madang-server", &["madang-room", "madang-wire", "madang-log"]),
     ("madang-client", &["madang-room", "madang-wire"]),
     ("madang-bench", &[]),
-    ("madang", &["madang-room", "madang-wire", "madang-log", "madang-server", "madang-client", "madang-bench"]),
+    (
+        "madang",
+        &["madang-room", "madang-wire", "madang-log", "madang-server", "madang-client", "madang-bench"],
+    ),
 ];
 
 /// What must not be named in the code of a folder, so that it can be tested without a network, a disk or a clock.
