@@ -192,9 +192,9 @@ impl Crowd {
 
     /// Looks without sleeping for a while, then sleeps.
     ///
-    /// Whoever sends to a sleeper wakes it, and on a virtual machine that can cost more than the sending. A generator
-    /// that is faster than the server would fall asleep after each delivery, and the server would pay for it, now and
-    /// then, as the scheduler likes: something no real server pays, whose clients are on other machines.
+    /// Whoever sends to a sleeper has to wake it. A generator that is faster than the server would fall asleep between
+    /// two deliveries of one message, and a server on the same machine would pay for waking it, or not, as the
+    /// scheduler likes; one whose clients are on other machines never does.
     fn wait(&mut self, timeout: Duration) -> io::Result<()> {
         self.poll.poll(&mut self.events, Some(Duration::ZERO))?;
         let watch = self.watch.min(timeout);

@@ -115,7 +115,7 @@ fn settle(server: Option<u32>) {
         std::thread::sleep(SETTLE_STEP);
         let now = proc::cpu_time(pid);
         match (before, now) {
-            (Some(before), Some(now)) if (now - before) > SETTLE_STEP.mul_f64(SETTLED_SHARE) => {}
+            (Some(before), Some(now)) if now.saturating_sub(before) > SETTLE_STEP.mul_f64(SETTLED_SHARE) => {}
             _ => return,
         }
         before = now;

@@ -95,6 +95,11 @@ impl Scenario {
         }
     }
 
+    /// Does it go as fast as it can?
+    pub(super) fn is_closed_loop(self) -> bool {
+        matches!(self, Scenario::C16 | Scenario::C256 | Scenario::C16x16)
+    }
+
     /// Is it measured in rooms that keep no history, too? There the log is a large part of what is done.
     pub(super) fn in_memory_too(self) -> bool {
         matches!(self, Scenario::C256 | Scenario::C16x16)

@@ -5,7 +5,7 @@ use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
 use madang_wire::{Answer, Op, Request, RequestId, text};
 use smol_str::SmolStr;
 
-use super::conn::{Chat, Pending, Speaks, is_limited};
+use super::conn::{Chat, Goodbye, Pending, Speaks, is_limited};
 use super::{Home, Surroundings};
 use crate::message::{Ask, DirectoryMessage, ListRooms, Message, ResumeFrom, RoomMessage};
 use crate::net::Net;
@@ -57,7 +57,7 @@ impl<N: Net> Home<N> {
             }
             Op::Ping => self.reply(slot, re.as_ref(), &Ok(Answer::Pong)),
             Op::Bye => {
-                self.with_chat(slot, |chat| chat.goodbye = Some(re));
+                self.with_chat(slot, |chat| chat.goodbye = Some(Box::new(Goodbye { re })));
                 self.leave_all(slot, None, around);
             }
         }

@@ -85,10 +85,15 @@ pub(crate) struct Chat {
     pub(crate) is_resumable: bool,
     pub(crate) has_spoken: bool,
     /// It has said goodbye: to be answered with the last line of all, under this `id`.
-    pub(crate) goodbye: Option<Option<RequestId>>,
+    pub(crate) goodbye: Option<Box<Goodbye>>,
     /// The last line before FIN was taken.
     pub(crate) is_finished: bool,
     pub(crate) why_left: Option<WhyLeft>,
+}
+
+/// A `bye` that was asked for.
+pub(crate) struct Goodbye {
+    pub(crate) re: Option<RequestId>,
 }
 
 /// A command whose answer changes what the next one means.

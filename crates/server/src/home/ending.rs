@@ -164,9 +164,9 @@ impl<N: Net> Home<N> {
                 let retry_ms = Some(1_000 + spread % 4_000);
                 self.notify(slot, &Notice::Bye(Bye { why: "shutdown", resume: true, retry_ms }));
             } else {
-                let goodbye = chat.goodbye.clone();
+                let re = chat.goodbye.as_ref().map(|goodbye| goodbye.re.clone());
                 self.release(slot, around);
-                if let Some(re) = goodbye {
+                if let Some(re) = re {
                     self.reply(slot, re.as_ref(), &Ok(Answer::Bye));
                 }
             }

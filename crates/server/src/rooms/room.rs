@@ -268,6 +268,10 @@ impl Room {
             self.last_at = self.last_at.max(now);
             self.chat.apply(self.last, &event);
             let entry = Entry { seq: self.last, at: self.last_at, event };
+            if self.entries.is_empty() {
+                // Most wakes bring one event, and the record keeps the room that it was made in.
+                self.entries.reserve_exact(1);
+            }
             self.items.push(Item { author: Some(author), what: What::Logged(self.entries.len() as u32) });
             self.entries.push(entry);
         }
