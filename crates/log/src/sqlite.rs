@@ -29,6 +29,7 @@ use crate::{
 
 mod adopt;
 mod batch;
+mod journal;
 mod queue;
 mod reader;
 mod rows;
@@ -57,13 +58,16 @@ pub(crate) struct Settings {
     pub(crate) durable: bool,
     /// How long a commit waits for company.
     pub(crate) pace: Duration,
+    /// In a commit of so many rooms or more, records go to the journal first.
+    pub(crate) journal_from: Option<usize>,
 }
 
 impl Settings {
     /// For `Async` rooms.
-    pub(crate) const ASYNC: Settings = Settings { durable: false, pace: COMMIT_WITHIN };
+    pub(crate) const ASYNC: Settings =
+        Settings { durable: false, pace: COMMIT_WITHIN, journal_from: Some(journal::ROOMS_MIN) };
     /// For `Sync` rooms.
-    pub(crate) const SYNC: Settings = Settings { durable: true, pace: Duration::ZERO };
+    pub(crate) const SYNC: Settings = Settings { durable: true, pace: Duration::ZERO, journal_from: None };
 
     fn name(self) -> &'static str {
         if self.durable { "sync" } else { "async" }
@@ -102,6 +106,7 @@ impl Opened {
         let db = schema::open_writer(path)?;
         let begun = if settings.durable { schema::generation(&db) } else { schema::begin_generation(&db) };
         let generation = begun.map_err(|why| OpenError::of(path, why))?;
+        journal::replay(&db).map_err(|why| why.of_file(path))?;
         let file = board.add_file();
         let shared = Arc::new(Shared {
             path: path.into(),
@@ -118,13 +123,7 @@ impl Opened {
 
     /// What was kept with [`Log::remember`].
     pub(crate) fn facts(&self) -> Result<Vec<(String, String)>, OpenError> {
-        rows::facts(&self.db).map_err(|why| {
-            let path = self.shared.path.clone();
-            match why.at(Seq::ZERO) {
-                rows::RowError::Damaged { why, .. } => OpenError::Damaged { path, why },
-                rows::RowError::Sqlite(why) => OpenError::of(&path, why),
-            }
-        })
+        rows::facts(&self.db).map_err(|why| why.of_file(&self.shared.path))
     }
 
     pub(crate) fn shared(&self) -> Arc<Shared> {

@@ -1,13 +1,15 @@
 //! Rows and what they mean: every statement about a room's rows is here, its values bound, its checksum made and
 //! checked.
 
+use std::path::Path;
+
 use madang_room::{Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use smol_str::SmolStr;
 
 use super::schema;
 use crate::stored::{self, StoredRow};
-use crate::{Epochs, LoadError, Record, Trim};
+use crate::{Epochs, LoadError, OpenError, Record, Trim};
 
 /// A room's row: what is kept of it, and who vouches for it.
 #[derive(Clone)]
@@ -38,7 +40,7 @@ impl From<rusqlite::Error> for RowError {
 }
 
 impl RowError {
-    fn damaged(seq: Seq, why: impl ToString) -> RowError {
+    pub(crate) fn damaged(seq: Seq, why: impl ToString) -> RowError {
         RowError::Damaged { seq, why: why.to_string() }
     }
 
@@ -47,6 +49,14 @@ impl RowError {
         match self {
             RowError::Sqlite(why) if schema::is_damage(&why) => RowError::damaged(seq, why),
             other => other,
+        }
+    }
+
+    /// As who opens the file is told.
+    pub(crate) fn of_file(self, path: &Path) -> OpenError {
+        match self.at(Seq::ZERO) {
+            RowError::Damaged { why, .. } => OpenError::Damaged { path: path.into(), why },
+            RowError::Sqlite(why) => OpenError::of(path, why),
         }
     }
 
@@ -125,13 +135,29 @@ impl RoomRow {
         body: &mut Vec<u8>,
     ) -> rusqlite::Result<()> {
         stored::encode(record, body);
-        let (first, last, at) = (record.first(), record.last(), record.at());
-        let crc = StoredRow { room: &self.key, first, last, at, body }.checksum();
+        let crc = self.checksum_of(record, body);
         let text = str::from_utf8(body).expect("JSON is UTF-8");
+        self.insert_encoded(db, (record.first(), record.last(), record.at()), crc, text)
+    }
+
+    /// The checksum of one of the room's records, which is encoded in `body`.
+    pub(crate) fn checksum_of(&self, record: &Record, body: &[u8]) -> u32 {
+        let (first, last, at) = (record.first(), record.last(), record.at());
+        StoredRow { room: &self.key, first, last, at, body }.checksum()
+    }
+
+    /// Inserts a record that was encoded before, with its first and last position and its time.
+    pub(crate) fn insert_encoded(
+        &self,
+        db: &Connection,
+        (first, last, at): (Seq, Seq, Timestamp),
+        crc: u32,
+        body: &str,
+    ) -> rusqlite::Result<()> {
         db.prepare_cached(
             "INSERT INTO records (room, last_seq, first_seq, at, crc, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         )?
-        .execute(params![self.id, sql(last), sql(first), at.0, crc, text])?;
+        .execute(params![self.id, sql(last), sql(first), at.0, crc, body])?;
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! A file's tables, and how its connections are opened.
 //!
 //! `rooms` has a row for each room, `records` one for what each wake brought to it, `snapshots` the newest state of
-//! it; `facts` are small things kept beside them, and `meta` is about the file itself. A change here means a new
+//! it; `journal` is what waits to be sorted into `records`; `facts` are small things kept beside them, and `meta` is
+//! about the file itself. A change here means a new
 //! [`VERSION`] and a step from the one before.
 
 use std::path::{Path, PathBuf};
@@ -35,6 +36,7 @@ const TABLES: &str = "
     CREATE TABLE snapshots (
         room INTEGER PRIMARY KEY, seq INTEGER NOT NULL, crc INTEGER NOT NULL, state TEXT NOT NULL) STRICT;
     CREATE TABLE facts (key TEXT PRIMARY KEY, crc INTEGER NOT NULL, value TEXT NOT NULL) STRICT;
+    CREATE TABLE journal (id INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
     CREATE TABLE spare (body BLOB) STRICT;
 ";
 

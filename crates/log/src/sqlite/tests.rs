@@ -16,7 +16,11 @@ use crate::contract::{self, ALL, Bench, PATIENCE, entries, entry_at, record, roo
 use crate::{AppendError, Durability, Epoch, Health, LoadError, QUEUE_CALLS_MAX, Range, Record, Trim};
 
 /// Commits only what somebody waits for.
-const UNHURRIED: Settings = Settings { durable: false, pace: Duration::from_secs(3600) };
+const UNHURRIED: Settings =
+    Settings { durable: false, pace: Duration::from_secs(3600), journal_from: Some(1) };
+
+/// Commits at once, to the journal wherever that is possible.
+const JOURNALED: Settings = Settings { durable: false, pace: Duration::ZERO, journal_from: Some(1) };
 
 fn open(dir: &Path, settings: Settings) -> SqliteFile {
     let opened = Opened::open(&dir.join("rooms.db"), settings, &Arc::new(Board::default())).unwrap();
@@ -76,7 +80,7 @@ fn empty_disk(file: &SqliteFile) {
 
 #[test]
 fn both_kinds_of_file_keep_the_contract() {
-    for settings in [Settings::ASYNC, Settings::SYNC] {
+    for settings in [Settings::ASYNC, JOURNALED, Settings::SYNC] {
         contract::of_every_room(|| bench_of_new(settings));
         contract::of_lasting_rooms(|| bench_of_new(settings));
     }
@@ -84,7 +88,7 @@ fn both_kinds_of_file_keep_the_contract() {
 
 #[test]
 fn an_orderly_end_keeps_everything_and_the_epoch() {
-    for settings in [UNHURRIED, Settings::SYNC] {
+    for settings in [UNHURRIED, JOURNALED, Settings::SYNC] {
         let dir = tempfile::tempdir().unwrap();
         let file = open(dir.path(), settings);
         let mut bench = bench_of(&file);
@@ -125,6 +129,99 @@ fn a_kill_loses_what_was_not_committed_and_says_so_by_a_new_epoch() {
     let loaded = bench_of(&open(killed_again.path(), UNHURRIED)).load("plaza");
     assert!(loaded.epochs.vouches(&second, Seq(12)) && loaded.epochs.vouches(&first, Seq(12)));
     assert_ne!(loaded.epochs.current(), &second);
+}
+
+/// Waits until the writer has committed `more` times since it had `before`, without asking it for anything.
+fn await_commits(file: &SqliteFile, before: u64, more: u64) {
+    let patience = std::time::Instant::now() + PATIENCE;
+    while commits(file) < before + more {
+        assert!(std::time::Instant::now() < patience, "a commit comes");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_in_the_journal_alone_outlives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = open(dir.path(), JOURNALED);
+    let mut bench = bench_of(&file);
+    let rooms: Vec<String> = (0..20).map(|n| format!("room{n}")).collect();
+    let mut epochs = Vec::new();
+    for name in &rooms {
+        epochs.push(bench.load(name).epochs.current().clone());
+        bench.append(name, Seq(0), record(1, 1));
+    }
+    bench.reload(&rooms[0]);
+    // Only now the file has all the rooms; from here on nobody asks to see anything.
+    for first in [2, 5, 8] {
+        let before = commits(&file);
+        rooms.iter().for_each(|name| bench.append(name, Seq(first - 1), record(first, 3)));
+        await_commits(&file, before, 1);
+    }
+    // The newest may be on their way still: what `kill -9` leaves is some whole number of commits.
+    let killed_dir = killed(dir.path());
+    let journal_rows: i64 = rusqlite::Connection::open(killed_dir.path().join("rooms.db"))
+        .unwrap()
+        .query_row("SELECT count(*) FROM journal", [], |row| row.get(0))
+        .unwrap();
+    assert!(journal_rows > 0, "this test is about the journal");
+    let again = open(killed_dir.path(), JOURNALED);
+    let mut bench_again = bench_of(&again);
+    for (name, epoch) in rooms.iter().zip(&epochs) {
+        let loaded = bench_again.load(name);
+        assert!(loaded.last >= Seq(7), "{name} ends at {}", loaded.last);
+        let seqs: Vec<u64> = entries(&loaded.tail).iter().map(|entry| entry.seq.0).collect();
+        assert_eq!(seqs, (1..=loaded.last.0).collect::<Vec<_>>());
+        assert!(loaded.epochs.vouches(epoch, loaded.last) && loaded.epochs.current() != epoch);
+        bench_again.append(name, loaded.last, record(loaded.last.0 + 1, 2));
+    }
+    again.close().unwrap();
+    let reopened = open(killed_dir.path(), JOURNALED);
+    assert!(bench_of(&reopened).load(&rooms[7]).last >= Seq(9));
+
+    // The file that went on has all of it, sorted in.
+    file.close().unwrap();
+    let db = rusqlite::Connection::open(dir.path().join("rooms.db")).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((count("SELECT count(*) FROM journal"), count("SELECT sum(last) FROM rooms")), (0, 20 * 10));
+}
+
+#[test]
+fn the_journal_is_sorted_in_before_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = open(dir.path(), JOURNALED);
+    let mut bench = bench_of(&file);
+    bench.load("plaza");
+    bench.append("plaza", Seq(0), record(1, 1));
+    bench.reload("plaza");
+    let before = commits(&file);
+    bench.append("plaza", Seq(1), record(2, 1));
+    // One to the journal, and one, though nothing more comes, to where it belongs.
+    await_commits(&file, before, 2);
+    let copy = killed(dir.path());
+    let db = rusqlite::Connection::open(copy.path().join("rooms.db")).unwrap();
+    let count = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((count("SELECT count(*) FROM journal"), count("SELECT count(*) FROM records")), (0, 2));
+}
+
+#[test]
+fn a_damaged_journal_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = open(dir.path(), JOURNALED);
+    let mut bench = bench_of(&file);
+    bench.load("plaza");
+    bench.append("plaza", Seq(0), record(1, 1));
+    bench.reload("plaza");
+    let before = commits(&file);
+    bench.append("plaza", Seq(1), record(2, 1));
+    await_commits(&file, before, 1);
+    let copy = killed(dir.path());
+    let path = copy.path().join("rooms.db");
+    let db = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(db.execute("UPDATE journal SET body = replace(body, 'plaza', 'quays')", []).unwrap(), 1);
+    drop(db);
+    let opened = Opened::open(&path, JOURNALED, &Arc::new(Board::default()));
+    assert!(matches!(opened.err(), Some(crate::OpenError::Damaged { .. })));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! the calls. Where writing fails, the two kinds of file differ. An `Async` file has acknowledged its appends already:
 //! they stay in the batch, with what comes after them, until a round succeeds. A `Sync` file has promised nothing:
 //! the batch is given up, its appends are answered, and its rooms take no more until they are loaded again, because
-//! what was decided on the lost events is void. `batch` is what is written; this is when, and who hears of it.
+//! what was decided on the lost events is void. An `Async` file's commits of many rooms go to the `journal` first. `batch` is what is written; this is when, and who hears of it.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -16,6 +16,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::adopt::Other;
 use super::batch::{Batch, Failure, Room, Rooms};
+use super::journal::{self, SORTED_WITHIN};
 use super::queue::{Call, Cost, Ending, Wake};
 use super::reader::Job;
 use super::rows::{self, RoomRow};
@@ -47,6 +48,9 @@ pub(crate) struct Writer {
     held: Cost,
     /// Unloaded rooms that may be forgotten once nothing of them is in the batch.
     leaving: Vec<RoomName>,
+    /// Since when the oldest of the batch is in the journal.
+    journaled_since: Option<Instant>,
+    is_closing: bool,
     /// Why the file can't be written now.
     trouble: Option<String>,
 }
@@ -100,6 +104,8 @@ impl Writer {
             answers: Vec::new(),
             held: Cost::default(),
             leaving: Vec::new(),
+            journaled_since: None,
+            is_closing: false,
             trouble: None,
         })
     }
@@ -109,11 +115,13 @@ impl Writer {
         let _ended = EndQueue(self.shared.clone());
         let mut calls = Vec::new();
         loop {
-            let patience = self.trouble.is_some().then_some(RETRY_EVERY);
+            let unsorted = self.journaled_since.map(|since| SORTED_WITHIN.saturating_sub(since.elapsed()));
+            let patience = self.trouble.is_some().then_some(RETRY_EVERY).or(unsorted);
             match self.shared.queue.take(&mut calls, patience) {
                 Wake::Work => self.round(&mut calls),
                 Wake::Ended(Ending::Crash) => return Ok(()),
                 Wake::Ended(Ending::Orderly) => {
+                    self.is_closing = true;
                     self.round(&mut calls);
                     return self.close();
                 }
@@ -127,7 +135,7 @@ impl Writer {
         }
         // What one bad second needed is given back.
         calls.shrink_to(COMMIT_EVENTS);
-        let written = self.write();
+        let written = if self.is_for_journal() { self.write_journal() } else { self.write() };
         self.answer(written.as_ref().err());
         if self.batch.is_empty() {
             self.shared.queue.release(std::mem::take(&mut self.held));
@@ -253,6 +261,39 @@ impl Writer {
         }
     }
 
+    /// May the batch wait in the journal? Not where somebody wants to see it, and not for ever.
+    fn is_for_journal(&self) -> bool {
+        let Some(rooms_min) = self.shared.settings.journal_from else { return false };
+        self.trouble.is_none()
+            && !self.is_closing
+            && self.answers.is_empty()
+            && self.batch.len() <= journal::RECORDS_MAX
+            && self.held.bytes <= journal::BYTES_MAX
+            && self.journaled_since.is_none_or(|since| since.elapsed() < SORTED_WITHIN)
+            && self.batch.is_for_journal(&self.rooms, rooms_min)
+    }
+
+    fn write_journal(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        match self.batch.write_journal(&self.db, &self.rooms) {
+            Ok(()) => {
+                self.journaled_since.get_or_insert(began);
+                self.count_commit(began);
+                Ok(())
+            }
+            Err(failure) => {
+                self.set_trouble(Some(failure.why().to_string()));
+                Err(failure)
+            }
+        }
+    }
+
+    fn count_commit(&self, began: Instant) {
+        self.shared.commits.fetch_add(1, Ordering::Relaxed);
+        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.shared.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+
     /// Writes the batch, and decides what becomes of it.
     fn write(&mut self) -> Result<(), Failure> {
         let began = Instant::now();
@@ -263,10 +304,9 @@ impl Writer {
         };
         match written {
             Ok(events) => {
-                self.shared.commits.fetch_add(1, Ordering::Relaxed);
                 self.shared.events.fetch_add(events, Ordering::Relaxed);
-                let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-                self.shared.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
+                self.count_commit(began);
+                self.journaled_since = None;
                 self.set_trouble(None);
                 Ok(())
             }

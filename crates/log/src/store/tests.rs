@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use super::*;
 use crate::contract::{self, ALL, Bench, entries, record, room};
 
-const UNHURRIED: Settings = Settings { durable: false, pace: Duration::from_secs(3600) };
+const UNHURRIED: Settings =
+    Settings { durable: false, pace: Duration::from_secs(3600), journal_from: Some(1) };
 
 fn open(dir: &Path) -> Store {
     Store::open_with(dir, UNHURRIED).unwrap().0
