@@ -17,32 +17,35 @@ const RECENT_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Recent {
     records: VecDeque<(Arc<Record>, usize)>,
     bytes: usize,
+    /// Of the oldest and the newest event, so that a push need not look at the oldest record: nobody else does.
+    first: Seq,
+    last: Seq,
 }
 
 impl Recent {
     pub(crate) fn push(&mut self, record: Arc<Record>) {
         let bytes = record.entries().iter().map(size).sum();
         self.bytes += bytes;
+        self.last = record.last();
+        if self.records.is_empty() {
+            self.first = record.first();
+        }
         self.records.push_back((record, bytes));
         while self.records.len() > 1 && self.is_over() {
-            if let Some((_, bytes)) = self.records.pop_front() {
+            if let Some((oldest, bytes)) = self.records.pop_front() {
                 self.bytes -= bytes;
+                self.first = oldest.last().next();
             }
         }
     }
 
     fn is_over(&self) -> bool {
-        self.bytes > RECENT_BYTES_MAX
-            || self.last().0 - self.first().map_or(0, |seq| seq.0) >= RECENT_EVENTS_MAX
+        self.bytes > RECENT_BYTES_MAX || self.last.0 - self.first.0 >= RECENT_EVENTS_MAX
     }
 
     /// The oldest position here.
     pub(crate) fn first(&self) -> Option<Seq> {
-        self.records.front().map(|(record, _)| record.first())
-    }
-
-    fn last(&self) -> Seq {
-        self.records.back().map_or(Seq::ZERO, |(record, _)| record.last())
+        (!self.records.is_empty()).then_some(self.first)
     }
 
     /// All entries after `after`, oldest first.
@@ -74,7 +77,7 @@ impl Recent {
     /// The oldest entry here that is not older than `cutoff`, or what comes after all of them.
     pub(crate) fn first_since(&self, cutoff: Timestamp) -> Seq {
         let entry = self.after(Seq::ZERO).find(|entry| entry.at >= cutoff);
-        entry.map_or(self.last().next(), |entry| entry.seq)
+        entry.map_or(self.last.next(), |entry| entry.seq)
     }
 }
 
