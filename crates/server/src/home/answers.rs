@@ -16,9 +16,9 @@ impl<N: Net> Home<N> {
             ConnAnswer::Done { re, result, log_is_busy } => {
                 self.answered(slot);
                 if let Some(chat) = self.conns[slot as usize].chat()
-                    && (chat.under_way == 0 || matches!(result, Ok(Answer::History(_))))
+                    && (chat.under_way == 0 || matches!(result, Ok(Answer::History(_) | Answer::Told { .. })))
                 {
-                    chat.pending.take_if(|pending| matches!(**pending, Pending::History));
+                    chat.pending.take_if(|pending| matches!(**pending, Pending::Answer));
                 }
                 self.reply(slot, re.as_ref(), &result);
                 if log_is_busy {

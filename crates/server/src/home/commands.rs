@@ -13,10 +13,12 @@ use crate::placement::ShardId;
 
 impl<N: Net> Home<N> {
     pub(super) fn carry_out(&mut self, slot: u32, request: Request, around: &mut Surroundings<'_, N>) {
-        let is_answered_here =
-            matches!(request.op, Op::Json | Op::Echo { .. } | Op::Help { .. } | Op::Ping | Op::Bye);
+        let is_answered_elsewhere = matches!(
+            request.op,
+            Op::Json | Op::Echo { .. } | Op::Help { .. } | Op::Ping | Op::Bye | Op::Tell { .. }
+        );
         if let Some(chat) = self.conns[slot as usize].chat()
-            && is_answered_here
+            && is_answered_elsewhere
             && chat.under_way > 0
         {
             chat.pending = Some(Box::new(Pending::Parked(request)));
@@ -38,7 +40,7 @@ impl<N: Net> Home<N> {
             Op::Who { room } => self.ask_room(slot, re, room, Ask::Who, around),
             Op::History { room, after, before, limit, said_only } => {
                 let Some(room) = self.or_current(slot, &re, room) else { return };
-                self.with_chat(slot, |chat| chat.pending = Some(Box::new(Pending::History)));
+                self.with_chat(slot, |chat| chat.pending = Some(Box::new(Pending::Answer)));
                 self.send_to_room(slot, re, room, Ask::History { after, before, limit, said_only }, around);
             }
             Op::Tell { to, text } => self.tell(slot, re, to, text, around),
@@ -179,6 +181,7 @@ impl<N: Net> Home<N> {
         let reply_to = self.reference(slot);
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         chat.under_way += 1;
+        chat.pending = Some(Box::new(Pending::Answer));
         let from = chat.nick.clone();
         let owner = self.placement.of_nick(&to);
         self.ask_directory(owner, DirectoryMessage::Tell { to, from, text, reply_to, re }, around);

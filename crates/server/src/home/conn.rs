@@ -107,9 +107,9 @@ pub(crate) enum Pending {
         echo: Option<bool>,
     },
     Leave,
-    /// `history`, whose answer is large.
-    History,
-    /// A command that is answered here, and not before those that others are still answering.
+    /// `history`, whose answer is large, or `tell`, which is heard before what comes after it.
+    Answer,
+    /// A command that is not answered by a room, and so not before those that rooms are still answering.
     Parked(Request),
     Nick {
         re: Option<RequestId>,

@@ -423,3 +423,16 @@ fn an_async_append_that_is_refused_begins_another_epoch() {
         bob.split(r#""epoch":""#).skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert_ne!(epochs[0], epochs[1], "{bob}");
 }
+
+/// The room and the nickname have different owners, and still one hears what one says in the order in which it was said.
+#[test]
+fn what_is_said_and_what_is_told_come_in_the_order_of_the_commands() {
+    for _ in 0..8 {
+        let mut world = World::with(Config { shards: 4, ..Config::default() });
+        world.people(["ann", "bob"]);
+        world.send("ann", b"/echo on\nfirst\n/msg bob psst\nlast\n");
+        let (ann, bob) = (world.received("ann"), world.received("bob"));
+        assert_eq!(ann, "* echo is on\n<ann> first\n-> bob: psst\n<ann> last\n");
+        assert_eq!(bob, "<ann> first\n-ann- psst\n<ann> last\n");
+    }
+}
