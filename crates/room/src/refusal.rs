@@ -17,7 +17,7 @@ pub enum Refusal {
     BadText(TextError),
     #[error("{name:?} is no name: {why}")]
     BadName { name: String, why: NameError },
-    #[error("{room:?} can't be made: only lobbies and shows have rooms with a '/' in their name")]
+    #[error("{room} can't be made: only lobbies and shows have rooms with a '/' in their name")]
     InnerRoom { room: RoomName },
     #[error("{nick} is taken, try another name")]
     NickTaken { nick: Nick },
@@ -90,5 +90,11 @@ mod tests {
     fn a_refusal_names_the_values_involved() {
         let full = Refusal::RoomFull { room: RoomName::parse("duo-7").unwrap(), capacity: 2 };
         assert_eq!((full.code(), full.to_string().as_str()), ("room_full", "duo-7 holds 2 and is full"));
+    }
+
+    #[test]
+    fn a_refusal_shows_a_name_as_people_read_it() {
+        let inner = Refusal::InnerRoom { room: RoomName::parse("Day19/3").unwrap() };
+        assert!(inner.to_string().starts_with("Day19/3 can't be made"), "{inner}");
     }
 }

@@ -290,7 +290,6 @@ impl Room {
         self.roster.member(from).ok_or_else(|| Refusal::NotAMember { room: self.name().clone() })
     }
 
-    #[allow(clippy::too_many_lines, reason = "one straight story: decide, enter, tell, answer")]
     fn join(
         &mut self,
         from: ConnRef,
