@@ -14,11 +14,14 @@ use madang_room::Timestamp;
 use mio::event::Source;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Registry, Token, Waker};
+use smol_str::SmolStr;
 use socket2::SockRef;
 
+use crate::arrival::Arrival;
 use crate::clock::Clock;
 use crate::message::Message;
 use crate::net::Net;
+use crate::pipe::Pipe;
 use crate::placement::ShardId;
 use crate::porter::IpSlot;
 use crate::shard::Shard;
@@ -36,6 +39,21 @@ pub(crate) enum Inbox {
         listener: u16,
         ip_slot: Option<IpSlot>,
     },
+    /// Somebody who came in by HTTP.
+    Arrived(Box<Arrival<Socket>>),
+    /// The other end of a pipe has something to be read, or takes something again.
+    Ready {
+        slot: u32,
+        readable: bool,
+        writable: bool,
+    },
+    /// The Socket.IO session in that slot goes on over a socket of its own.
+    Upgrade {
+        slot: u32,
+        sid: SmolStr,
+        stream: TcpStream,
+        input: Vec<u8>,
+    },
     Messages(Vec<Message>),
     Completion(Completion),
     /// End all connections; those still there at the deadline are reset.
@@ -47,7 +65,7 @@ pub(crate) enum Inbox {
 }
 
 /// Reaches a shard's thread from any other.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Mailbox {
     sender: Sender<Inbox>,
     waker: Arc<Waker>,
@@ -118,6 +136,13 @@ impl Driver {
                     Inbox::Accepted { stream, peer, listener, ip_slot } => {
                         accept(&mut shard, stream, peer, listener, ip_slot);
                     }
+                    Inbox::Arrived(arrival) => arrive(&mut shard, *arrival),
+                    Inbox::Ready { slot, readable, writable } => {
+                        shard.ready(slot, readable, writable, false);
+                    }
+                    Inbox::Upgrade { slot, sid, stream, input } => {
+                        upgrade(&mut shard, slot, &sid, stream, input);
+                    }
                     Inbox::Messages(messages) => {
                         messages.into_iter().for_each(|message| shard.handle(message))
                     }
@@ -148,15 +173,56 @@ impl Driver {
 
 fn accept(
     shard: &mut Shard<SystemNet>,
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     listener: u16,
     ip_slot: Option<IpSlot>,
 ) {
-    let token = Token(shard.next_slot() as usize);
-    match stream.register(&shard.net.registry, token, Interest::READABLE) {
-        Ok(()) => shard.accept(stream, peer, listener, ip_slot),
+    let mut socket = Socket::Tcp(stream);
+    match socket.watch(&shard.net.registry, shard.next_slot()) {
+        Ok(()) => shard.accept(socket, peer, listener, ip_slot),
         Err(error) => tracing::warn!(%peer, %error, "a connection can't be watched and is closed"),
+    }
+}
+
+fn arrive(shard: &mut Shard<SystemNet>, mut arrival: Arrival<Socket>) {
+    match arrival.socket.watch(&shard.net.registry, shard.next_slot()) {
+        Ok(()) => shard.arrive(arrival),
+        Err(error) => {
+            tracing::warn!(peer = %arrival.peer, %error, "a connection can't be watched and is closed");
+        }
+    }
+}
+
+fn upgrade(shard: &mut Shard<SystemNet>, slot: u32, sid: &str, stream: TcpStream, input: Vec<u8>) {
+    let mut socket = Socket::Tcp(stream);
+    match socket.watch(&shard.net.registry, slot) {
+        Ok(()) => shard.upgrade(slot, sid, socket, input),
+        Err(error) => tracing::warn!(%error, "a connection can't be watched and is closed"),
+    }
+}
+
+/// How a connection's bytes come and go.
+#[derive(Debug)]
+pub(crate) enum Socket {
+    Tcp(TcpStream),
+    /// By HTTP requests.
+    Pipe(Pipe),
+    /// Not at all: it asks one thing and is answered without bytes.
+    Absent,
+}
+
+impl Socket {
+    /// From now on the shard is told what happens to it, under that slot.
+    fn watch(&mut self, registry: &Registry, slot: u32) -> io::Result<()> {
+        match self {
+            Socket::Tcp(stream) => stream.register(registry, Token(slot as usize), Interest::READABLE),
+            Socket::Pipe(pipe) => {
+                pipe.attach(slot);
+                Ok(())
+            }
+            Socket::Absent => Ok(()),
+        }
     }
 }
 
@@ -167,36 +233,62 @@ pub(crate) struct SystemNet {
 }
 
 impl Net for SystemNet {
-    type Socket = TcpStream;
+    type Socket = Socket;
 
-    fn read(&mut self, socket: &mut TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-        socket.read(buffer)
-    }
-
-    fn write(&mut self, socket: &mut TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        match slices {
-            [slice] => socket.write(slice),
-            slices => socket.write_vectored(slices),
+    fn read(&mut self, socket: &mut Socket, buffer: &mut [u8]) -> io::Result<usize> {
+        match socket {
+            Socket::Tcp(stream) => stream.read(buffer),
+            Socket::Pipe(pipe) => pipe.read(buffer),
+            Socket::Absent => Err(ErrorKind::WouldBlock.into()),
         }
     }
 
-    fn want_write(&mut self, socket: &mut TcpStream, slot: u32, wanted: bool) {
-        let interest = if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
-        if let Err(error) = self.registry.reregister(socket, Token(slot as usize), interest) {
-            tracing::warn!(%error, "a connection can't be watched for writing");
+    fn write(&mut self, socket: &mut Socket, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match (socket, slices) {
+            (Socket::Tcp(stream), [slice]) => stream.write(slice),
+            (Socket::Tcp(stream), slices) => stream.write_vectored(slices),
+            (Socket::Pipe(pipe), slices) => pipe.write(slices),
+            // Nobody is there to read it.
+            (Socket::Absent, slices) => Ok(slices.iter().map(|slice| slice.len()).sum()),
         }
     }
 
-    fn finish(&mut self, socket: &mut TcpStream) {
-        // Where the peer has gone there is nobody to tell.
-        let _ = socket.shutdown(Shutdown::Write);
+    fn want_write(&mut self, socket: &mut Socket, slot: u32, wanted: bool) {
+        match socket {
+            Socket::Tcp(stream) => {
+                let interest =
+                    if wanted { Interest::READABLE | Interest::WRITABLE } else { Interest::READABLE };
+                if let Err(error) = self.registry.reregister(stream, Token(slot as usize), interest) {
+                    tracing::warn!(%error, "a connection can't be watched for writing");
+                }
+            }
+            Socket::Pipe(pipe) => pipe.want_write(wanted),
+            Socket::Absent => {}
+        }
     }
 
-    fn close(&mut self, mut socket: TcpStream, reset: bool) {
+    fn finish(&mut self, socket: &mut Socket) {
+        match socket {
+            // Where the peer has gone there is nobody to tell.
+            Socket::Tcp(stream) => drop(stream.shutdown(Shutdown::Write)),
+            Socket::Pipe(pipe) => pipe.finish(),
+            Socket::Absent => {}
+        }
+    }
+
+    fn unsent(&mut self, socket: &Socket) -> Vec<u8> {
+        match socket {
+            Socket::Pipe(pipe) => pipe.take_output(),
+            Socket::Tcp(_) | Socket::Absent => Vec::new(),
+        }
+    }
+
+    fn close(&mut self, socket: Socket, reset: bool) {
+        let Socket::Tcp(mut stream) = socket else { return };
         if reset {
-            let _ = SockRef::from(&socket).set_linger(Some(std::time::Duration::ZERO));
+            let _ = SockRef::from(&stream).set_linger(Some(std::time::Duration::ZERO));
         }
-        let _ = socket.deregister(&self.registry);
+        let _ = stream.deregister(&self.registry);
     }
 
     fn send(&mut self, shard: ShardId, messages: Vec<Message>) {

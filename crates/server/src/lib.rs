@@ -6,15 +6,18 @@
 //!
 //! This crate never parses bytes by hand (`madang-wire` does) and never decides what a room allows (`madang-room`).
 
+mod arrival;
 mod batch;
 mod clock;
 pub mod config;
 mod directory;
 mod driver;
+mod hall;
 mod home;
 mod message;
 mod metrics;
 mod net;
+mod pipe;
 mod placement;
 mod porter;
 mod rooms;
@@ -24,4 +27,5 @@ mod shard;
 mod tests;
 mod token;
 
+pub use arrival::App;
 pub use server::{Server, StartError, Stopper};

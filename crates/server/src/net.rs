@@ -23,6 +23,9 @@ pub(crate) trait Net {
     /// Sends FIN: nothing more will be written.
     fn finish(&mut self, socket: &mut Self::Socket);
 
+    /// Bytes that were written and have not left yet, where that can be known: the socket is to be replaced.
+    fn unsent(&mut self, socket: &Self::Socket) -> Vec<u8>;
+
     /// Closes; with `reset`, at once and with RST, whatever is still unsent.
     fn close(&mut self, socket: Self::Socket, reset: bool);
 

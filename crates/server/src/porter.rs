@@ -167,7 +167,7 @@ impl Porter {
         }
         let shard = match settings.service {
             Service::Relay { .. } => usize::from(self.placement.of_relay(listener).0),
-            Service::Chat { .. } | Service::Echo { .. } => {
+            Service::Chat { .. } | Service::Echo { .. } | Service::Http(_) => {
                 self.next_shard = (self.next_shard + 1) % self.shards.len();
                 self.next_shard
             }

@@ -224,6 +224,7 @@ fn name(service: &Service) -> &'static str {
         Service::Chat { .. } => "chat",
         Service::Echo { .. } => "echo",
         Service::Relay { .. } => "relay",
+        Service::Http(_) => "http",
     }
 }
 

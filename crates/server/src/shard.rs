@@ -11,6 +11,7 @@ use std::sync::Arc;
 use madang_log::{Completion, Health, Log};
 use madang_room::Timestamp;
 
+use crate::arrival::Arrival;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::home::{Home, Surroundings, Tokens};
@@ -79,6 +80,18 @@ impl<N: Net> Shard<N> {
     ) {
         let mut around = Surroundings { now: self.now, out: &mut self.out, net: &mut self.net };
         self.home.accept(socket, peer, listener, ip_slot, &mut around);
+    }
+
+    /// Takes somebody who came in by HTTP.
+    pub(crate) fn arrive(&mut self, arrival: Arrival<N::Socket>) {
+        let mut around = Surroundings { now: self.now, out: &mut self.out, net: &mut self.net };
+        self.home.arrive(arrival, &mut around);
+    }
+
+    /// The Socket.IO session in that slot goes on over another socket.
+    pub(crate) fn upgrade(&mut self, slot: u32, sid: &str, socket: N::Socket, input: Vec<u8>) {
+        let mut around = Surroundings { now: self.now, out: &mut self.out, net: &mut self.net };
+        self.home.upgrade(slot, sid, socket, input, &mut around);
     }
 
     /// The system says that a connection can be read or written, or that the other side has hung up.

@@ -65,6 +65,7 @@ fn read(top: &Section<'_>) -> Config {
         write_timeout: write_timeout.unwrap_or(default.write_timeout),
         drain_timeout: timeout("drain_timeout").unwrap_or(default.drain_timeout),
         session_grace: timeout("session_grace").unwrap_or(default.session_grace),
+        origins: default.origins,
         limits: top.section("limits", &keys::LIMITS).map_or(default.limits, |section| limits(&section)),
         listeners: top.sections("listen", &keys::LISTEN).map_or(default.listeners, |all| listeners(&all)),
         rooms: top

@@ -23,6 +23,7 @@ use std::time::Duration;
 use madang_log::{Durability, Retention};
 use madang_room::{NameError, RoomName};
 
+pub use crate::arrival::App;
 pub use report::{ConfigError, Mistake, Warning};
 pub use units::{ADDRESS_TAKES, address, duration, size};
 
@@ -30,6 +31,9 @@ pub use units::{ADDRESS_TAKES, address, duration, size};
 pub const SHARDS_MAX: usize = 256;
 /// Where lines are spoken unless something else is said.
 const TCP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 2022);
+
+/// Where HTTP is spoken unless something else is said.
+const HTTP_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 
 /// All of the server's settings.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +50,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long the nickname of a lost connection is kept for its session.
     pub session_grace: Duration,
+    /// Pages that may connect by HTTP, beside the server's own: origins such as `https://example.org`.
+    pub origins: Vec<String>,
     /// Bounds on what one peer may use.
     pub limits: Limits,
     /// The doors, in the order in which they are announced.
@@ -63,8 +69,9 @@ impl Default for Config {
             write_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(5),
             session_grace: Duration::from_secs(30),
+            origins: Vec::new(),
             limits: Limits::default(),
-            listeners: vec![Listener::chat(TCP_DEFAULT)],
+            listeners: vec![Listener::chat(TCP_DEFAULT), Listener::http(HTTP_DEFAULT)],
             rooms: Vec::new(),
         }
     }
@@ -133,6 +140,11 @@ impl Listener {
         Listener::new(bind, Service::Chat { room: plaza(), framing: Framing::Line })
     }
 
+    /// A listener for HTTP with the defaults of all its other settings.
+    pub fn http(bind: SocketAddr) -> Listener {
+        Listener::new(bind, Service::Http(HttpService::default()))
+    }
+
     /// A listener with the defaults of all its other settings.
     pub fn new(bind: SocketAddr, service: Service) -> Listener {
         Listener {
@@ -150,7 +162,7 @@ fn plaza() -> RoomName {
     RoomName::parse("plaza").expect("a name of letters is valid")
 }
 
-/// What a TCP listener serves.
+/// What a listener serves.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Service {
     /// Rooms, in text lines or JSON.
@@ -172,6 +184,35 @@ pub enum Service {
         /// And to its sender.
         to_sender: bool,
     },
+    /// The page, WebSocket, Socket.IO and the API.
+    Http(HttpService),
+}
+
+/// How Engine.IO and Socket.IO are spoken on an HTTP listener.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HttpService {
+    /// How long a session is quiet before the server asks whether it is still there.
+    pub ping_interval: Duration,
+    /// How long the answer to that may take.
+    pub ping_timeout: Duration,
+    /// Bytes in one message or one request body.
+    pub max_payload: usize,
+    /// Socket.IO's connection state recovery.
+    pub recovery: bool,
+    /// What is on the other end. Only [`App::Rooms`] can be configured in a file; the others are for tests of clients.
+    pub app: App,
+}
+
+impl Default for HttpService {
+    fn default() -> HttpService {
+        HttpService {
+            ping_interval: Duration::from_secs(25),
+            ping_timeout: Duration::from_secs(20),
+            max_payload: 1_000_000,
+            recovery: true,
+            app: App::Rooms,
+        }
+    }
 }
 
 impl Service {
@@ -181,6 +222,7 @@ impl Service {
             Service::Chat { .. } => "chat",
             Service::Echo { .. } => "echo",
             Service::Relay { .. } => "relay",
+            Service::Http(_) => "http",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! Elsewhere: what the commands do (`commands`, `answers`), what rooms decide (`rooms`), real sockets (`driver`).
 
 mod answers;
+mod arrivals;
 mod audience;
 mod bucket;
 mod commands;
@@ -132,6 +133,8 @@ impl<N: Net> Home<N> {
             }
             Service::Echo { .. } => Speaks::Echo,
             Service::Relay { .. } => Speaks::Relay { position: 0 },
+            // Those who come in by HTTP arrive otherwise.
+            Service::Http(_) => return,
         };
         let slot = self.conns.insert(Conn {
             socket,
@@ -154,7 +157,7 @@ impl<N: Net> Home<N> {
         tracing::debug!(%peer, session, shard = self.shard.0, slot, "connected");
         match service {
             Service::Chat { room, .. } => self.land(slot, room, around),
-            Service::Echo { .. } => {}
+            Service::Echo { .. } | Service::Http(_) => {}
             Service::Relay { to_sender } => {
                 let echo = *to_sender;
                 let listeners = self.audiences.entry(Place::Relay(listener)).or_default();

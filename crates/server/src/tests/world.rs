@@ -357,6 +357,10 @@ impl Net for MemoryNet {
         self.wires.borrow_mut().wires[*socket].fin_received = true;
     }
 
+    fn unsent(&mut self, _socket: &usize) -> Vec<u8> {
+        Vec::new()
+    }
+
     fn close(&mut self, socket: usize, reset: bool) {
         self.wires.borrow_mut().wires[socket].closed = Some(reset);
     }

@@ -1,0 +1,201 @@
+//! A connection without a socket of its own: what HTTP requests carry for it, piece by piece.
+//!
+//! A Socket.IO client that polls, a stream of server-sent events and a single call of the HTTP API are connections
+//! like any other to their shard. Their socket is one end of a pipe; the other end is held by the HTTP door, on a
+//! thread of its own. Both ends are bounded, and each wakes the other only when there is something to do.
+//!
+//! Elsewhere: what is written into it (`home`), and how it gets into requests and responses (`http`).
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::driver::{Inbox, Mailbox};
+
+/// Bytes that may wait in a pipe for the client to fetch them; its shard keeps the rest as for any slow client.
+const WAITING_BYTES_MAX: usize = 64 * 1024;
+
+/// The shard's end.
+#[derive(Debug)]
+pub(crate) struct Pipe(Arc<Shared>);
+
+/// The door's end. When it is dropped, the client is gone.
+#[derive(Debug)]
+pub(crate) struct PipeDoor {
+    shared: Arc<Shared>,
+    shard: Mailbox,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Told when the shard has written or ended something.
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// From the client, not yet read.
+    input: Vec<u8>,
+    /// The client says nothing more.
+    input_has_ended: bool,
+    /// For the client, not yet fetched.
+    output: Vec<u8>,
+    /// The shard says nothing more.
+    output_has_ended: bool,
+    /// The shard waits to write.
+    wants_write: bool,
+    /// Where the connection lives on its shard, once it does.
+    slot: Option<u32>,
+}
+
+/// A new pipe to a connection on the shard of that mailbox.
+pub(crate) fn pipe(shard: Mailbox) -> (Pipe, PipeDoor) {
+    let shared = Arc::new(Shared::default());
+    (Pipe(shared.clone()), PipeDoor { shared, shard })
+}
+
+impl Shared {
+    /// No code that holds the lock can panic halfway through a change.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Pipe {
+    /// The connection lives there from now on: what the door does wakes it.
+    pub(crate) fn attach(&self, slot: u32) {
+        self.0.lock().slot = Some(slot);
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        if state.input.is_empty() {
+            return if state.input_has_ended { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+        }
+        let bytes = buffer.len().min(state.input.len());
+        buffer[..bytes].copy_from_slice(&state.input[..bytes]);
+        state.input.drain(..bytes);
+        if state.input.is_empty() {
+            state.input = Vec::new();
+        }
+        Ok(bytes)
+    }
+
+    pub(crate) fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.0.lock();
+        let mut written = 0;
+        for slice in slices {
+            let space = WAITING_BYTES_MAX.saturating_sub(state.output.len());
+            let bytes = space.min(slice.len());
+            state.output.extend_from_slice(&slice[..bytes]);
+            written += bytes;
+        }
+        drop(state);
+        if written == 0 {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.0.changed.notify_one();
+        Ok(written)
+    }
+
+    pub(crate) fn want_write(&self, wanted: bool) {
+        self.0.lock().wants_write = wanted;
+    }
+
+    /// Nothing more will be written.
+    pub(crate) fn finish(&self) {
+        self.0.lock().output_has_ended = true;
+        self.0.changed.notify_one();
+    }
+
+    /// Takes what the client has not fetched: it goes on by another way.
+    pub(crate) fn take_output(&self) -> Vec<u8> {
+        let mut state = self.0.lock();
+        state.output_has_ended = true;
+        std::mem::take(&mut state.output)
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// What there is to fetch.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    Bytes(Vec<u8>),
+    /// Nothing at this moment.
+    Nothing,
+    /// Nothing any more.
+    Ended,
+}
+
+impl PipeDoor {
+    /// Passes on what the client has sent. False where nobody listens any more.
+    pub(crate) fn send(&self, bytes: &[u8]) -> bool {
+        let mut state = self.shared.lock();
+        state.input.extend_from_slice(bytes);
+        let is_open = !state.output_has_ended;
+        self.wake(state, true, false);
+        is_open
+    }
+
+    /// How much the shard has not read yet: a client that sends more than it lets the shard take has to wait.
+    pub(crate) fn unread(&self) -> usize {
+        self.shared.lock().input.len()
+    }
+
+    /// Fetches as much of what waits as `take` says; it is shown all of it.
+    pub(crate) fn fetch(&self, take: impl FnOnce(&[u8]) -> usize) -> Fetched {
+        let mut state = self.shared.lock();
+        let bytes = take(&state.output).min(state.output.len());
+        if bytes == 0 {
+            return if state.output_has_ended { Fetched::Ended } else { Fetched::Nothing };
+        }
+        let rest = state.output.split_off(bytes);
+        let fetched = std::mem::replace(&mut state.output, rest);
+        if std::mem::take(&mut state.wants_write) {
+            self.wake(state, false, true);
+        }
+        Fetched::Bytes(fetched)
+    }
+
+    /// Where the connection lives on its shard, once it does.
+    pub(crate) fn slot(&self) -> Option<u32> {
+        self.shared.lock().slot
+    }
+
+    pub(crate) fn shard(&self) -> &Mailbox {
+        &self.shard
+    }
+
+    /// Waits until there may be something to fetch. One at a time may wait.
+    pub(crate) async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// Has the shard ended the connection?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.shared.lock().output_has_ended
+    }
+
+    fn wake(&self, state: MutexGuard<'_, State>, readable: bool, writable: bool) {
+        if let Some(slot) = state.slot {
+            drop(state);
+            self.shard.send(Inbox::Ready { slot, readable, writable });
+        }
+    }
+}
+
+impl Drop for PipeDoor {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.input_has_ended = true;
+        state.output = Vec::new();
+        self.wake(state, true, true);
+    }
+}
