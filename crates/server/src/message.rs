@@ -50,6 +50,12 @@ pub(crate) enum Ask {
         text: Text,
         key: Option<Key>,
     },
+    /// Says something without being a member; makes the room where there is none.
+    Post {
+        nick: Nick,
+        text: Text,
+        key: Option<Key>,
+    },
     Topic {
         text: Option<Text>,
     },

@@ -56,6 +56,13 @@ pub enum Op {
         text: Text,
         key: Option<Key>,
     },
+    /// Says something in a room without being there, under a name that nobody has at the moment (HTTP only).
+    Post {
+        room: RoomName,
+        from: Nick,
+        text: Text,
+        key: Option<Key>,
+    },
     /// `text: None` asks for the topic.
     Topic {
         room: Option<RoomName>,

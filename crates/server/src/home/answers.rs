@@ -206,9 +206,15 @@ impl<N: Net> Home<N> {
             (Some(Pending::Nick { re }), Ok(())) => {
                 self.reply(slot, re.as_ref(), &Ok(Answer::Nick { from, nick }));
             }
-            (Some(Pending::HelloNick { re, is_wanted: true, .. } | Pending::Nick { re }), Err(refusal)) => {
-                self.refuse(slot, re, refusal);
-            }
+            (
+                Some(
+                    Pending::HelloNick { re, is_wanted: true, .. }
+                    | Pending::Nick { re }
+                    | Pending::Post { re, .. },
+                ),
+                Err(refusal),
+            ) => self.refuse(slot, re, refusal),
+            (Some(Pending::Post { re, room, ask }), Ok(())) => self.send_to_room(slot, re, room, ask, around),
             // Without its remembered name the session goes on under the newcomer's.
             (Some(Pending::HelloNick { re, resumed, .. }), _) => {
                 self.welcome(slot, re.as_ref(), resumed, around)

@@ -28,6 +28,7 @@ impl<N: Net> Home<N> {
         let Request { id: re, op } = request;
         match op {
             Op::Say { room, text, key } => self.say(slot, re, room, text, key, around),
+            Op::Post { room, from, text, key } => self.post(slot, re, room, from, text, key, around),
             Op::Join { room, after, epoch, capacity, echo } => {
                 let resume = after.map(|after| ResumeFrom { after, epoch });
                 self.join(slot, re, room, resume, capacity, echo, around);
@@ -93,6 +94,21 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         self.ask_room(slot, re, room, Ask::Say { text, key }, around);
+    }
+
+    /// Takes the name first: who says something under it must be nobody who is here.
+    fn post(
+        &mut self,
+        slot: u32,
+        re: Option<RequestId>,
+        room: RoomName,
+        from: Nick,
+        text: Text,
+        key: Option<Key>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let ask = Ask::Post { nick: from.clone(), text, key };
+        self.claim_nick(slot, from, Pending::Post { re, room, ask }, around);
     }
 
     fn join(

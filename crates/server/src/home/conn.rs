@@ -10,6 +10,7 @@ use super::audience::Membership;
 use super::bucket::Bucket;
 use super::outbox::Outbox;
 use crate::batch::Form;
+use crate::message::Ask;
 use crate::porter::IpSlot;
 
 /// Commands of one connection that may be under way; it is read no further above that.
@@ -113,6 +114,12 @@ pub(crate) enum Pending {
     Parked(Request),
     Nick {
         re: Option<RequestId>,
+    },
+    /// The name under which something is to be said in a room without being there.
+    Post {
+        re: Option<RequestId>,
+        room: RoomName,
+        ask: Ask,
     },
     /// `hello` that asks for a session: the owner of the session answers first, then that of its nickname.
     Resume {

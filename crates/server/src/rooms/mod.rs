@@ -119,7 +119,11 @@ impl Rooms {
                 waiting.push(message);
             }
             Some(_) => refuse(message, Refusal::Unavailable { room }, out),
-            None if matches!(message.ask, Ask::Join { .. } | Ask::Who | Ask::History { .. }) => {
+            None if matches!(
+                message.ask,
+                Ask::Join { .. } | Ask::Post { .. } | Ask::Who | Ask::History { .. }
+            ) =>
+            {
                 let durability = self.config.room_settings(&room).durability;
                 self.log.load(&room, durability);
                 self.rooms

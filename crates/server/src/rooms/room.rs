@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use madang_log::{Durability, Epochs, Health, Loaded, Log, Range, Record};
 use madang_room::{
-    Actor, Chat, Command, Decision, Entry, Event, Presence, Refusal, RoomName, SavedChat, Seq, Timestamp,
-    WhyLeft,
+    Actor, Chat, Command, Decision, Entry, Event, Presence, Refusal, RoomName, SavedChat, Seq, SessionId,
+    Timestamp, WhyLeft,
 };
 use madang_wire::{Answer, HISTORY_EVENTS_MAX, Joined, RequestId, RoomRow};
 
@@ -42,6 +42,9 @@ pub(crate) enum Handled {
     /// Read this range from the log and hand the message in again with what was read.
     Needs { message: Box<RoomMessage>, range: Range, limit: usize },
 }
+
+/// The session of those who say something without being here.
+const NOBODY: SessionId = SessionId([0; 16]);
 
 pub(crate) struct Room {
     pub(super) chat: Chat,
@@ -199,6 +202,7 @@ impl Room {
             }
             Ask::Leave { why } => self.leave(from, re, why, context),
             Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
+            Ask::Post { nick, text, key } => self.post(from, re, nick, text, key, context),
             Ask::Topic { text: Some(text) } => self.command(from, re, &Command::Topic { text }, context),
             Ask::Topic { text: None } => {
                 let topic = self.chat.topic().cloned();
@@ -260,6 +264,40 @@ impl Room {
                 Ok(self.last)
             }
         }
+    }
+
+    /// What is said by somebody who is not here. All who do so share one session: a key is good for the room.
+    fn post(
+        &mut self,
+        from: ConnRef,
+        re: Option<RequestId>,
+        nick: madang_room::Nick,
+        text: madang_room::Text,
+        key: Option<madang_room::Key>,
+        context: &mut Context<'_>,
+    ) {
+        let mut actor = Actor { nick, session: NOBODY, is_member: false };
+        let result = (|| {
+            let mut recorded = Vec::new();
+            if !self.exists() {
+                let made = self.chat.decide(&Command::Join { capacity: None }, &actor, 0, 0)?;
+                if let Decision::Record(events) = made {
+                    recorded.extend(events);
+                }
+            }
+            actor.is_member = true;
+            match self.chat.decide(&Command::Say { text, key }, &actor, 0, 0)? {
+                Decision::Already(seq) => Ok(seq),
+                Decision::Record(events) => {
+                    recorded.extend(events);
+                    self.check_log(context)?;
+                    self.record(recorded, from, context.now);
+                    self.was_used = true;
+                    Ok(self.last)
+                }
+            }
+        })();
+        self.answer(from, re, result.map(|seq| Answer::Recorded { seq }), context);
     }
 
     fn record(&mut self, events: impl IntoIterator<Item = Event>, author: ConnRef, now: Timestamp) {
