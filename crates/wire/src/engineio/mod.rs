@@ -184,3 +184,6 @@ pub fn payload_of_frames(frames: &[u8], out: &mut Vec<u8>, bytes_max: usize) -> 
     }
     frames.len() - rest.len()
 }
+
+#[cfg(test)]
+mod tests;
