@@ -156,6 +156,11 @@ impl Batch {
         self.record.as_ref().map_or(Seq::ZERO, |record| record.first().minus(1))
     }
 
+    /// The position of its last event.
+    pub(crate) fn newest(&self) -> Option<Seq> {
+        self.record.as_ref().map(|record| record.last())
+    }
+
     /// The runs of items that a member gets who came in before item `from`, left before item `until` and is `me`.
     /// Nobody is told of their own coming, going and renaming, and of their own messages only who asked for it.
     pub(crate) fn visible_to(&self, me: ConnRef, echo: bool, from: u32, until: u32) -> Vec<(u32, u32)> {

@@ -83,7 +83,8 @@ fn a_taken_name_is_a_connect_error_and_another_try_is_free() {
     let mut world = World::new();
     world.people(["mina"]);
     let error = world.connect_socketio("x", r#"{"nick":"mina"}"#);
-    expect![[r#"44{"message":"mina is taken, try another name","data":{"code":"nick_taken"}}"#]].assert_eq(&error);
+    expect![[r#"44{"message":"mina is taken, try another name","data":{"code":"nick_taken"}}"#]]
+        .assert_eq(&error);
     world.frame("x", r#"40{"nick":"another"}"#);
     let again = world.frames("x").concat();
     assert!(again.starts_with("40{"), "{again}");
