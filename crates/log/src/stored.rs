@@ -7,7 +7,10 @@
 
 use std::borrow::Cow;
 
-use madang_room::{Entry, Event, Key, NameError, Nick, Once, Seq, SessionId, Text, TextError, Timestamp};
+use madang_room::{
+    Asked, Code, Entry, Event, Key, NameError, Nick, Once, Participant, SeatId, Seats, SeatsNow, Seq,
+    SessionId, Text, TextError, Timestamp,
+};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Record;
@@ -46,6 +49,12 @@ pub(crate) enum DecodeError {
     Text(#[from] TextError),
     #[error("a key in it is none")]
     Key,
+    #[error("a participant's id in it is none")]
+    Participant,
+    #[error("a seat in it is none")]
+    Seat,
+    #[error("a reservation code in it is none")]
+    Code,
 }
 
 /// Writes the body of `record` over what `body` held; the buffer is the caller's, to be used again.
@@ -116,7 +125,8 @@ struct StoredEntry<'a> {
     e: StoredEvent<'a>,
 }
 
-/// `f`: from, `b`: by, `x`: text, `n`: number, `o`: once (session, key).
+/// `f`: from, `b`: by, `x`: text, `n`: number, `o`: once (session, key), `p`: participant, `g`: group, `s`: seats,
+/// `u`: until, `c`: code, `q`: what a command with a key asked for (its fingerprint).
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", deny_unknown_fields)]
 enum StoredEvent<'a> {
@@ -144,6 +154,47 @@ enum StoredEvent<'a> {
         f: Cow<'a, str>,
         n: u32,
     },
+    Grouped {
+        #[serde(borrow)]
+        p: Cow<'a, str>,
+        g: u32,
+        b: StoredSession,
+    },
+    Ungrouped {
+        #[serde(borrow)]
+        p: Cow<'a, str>,
+        g: u32,
+    },
+    Clapped {
+        n: u64,
+    },
+    Announced {
+        #[serde(borrow)]
+        f: Cow<'a, str>,
+        #[serde(borrow)]
+        x: Cow<'a, str>,
+    },
+    Free {
+        #[serde(borrow)]
+        s: StoredSeats<'a>,
+    },
+    Held {
+        #[serde(borrow)]
+        s: StoredSeats<'a>,
+        b: StoredSession,
+        /// In milliseconds since 1970.
+        u: i64,
+    },
+    Reserved {
+        #[serde(borrow)]
+        s: StoredSeats<'a>,
+        #[serde(borrow)]
+        c: Cow<'a, str>,
+        #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+        o: Option<(StoredSession, Cow<'a, str>)>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        q: Option<u64>,
+    },
 }
 
 impl StoredEntry<'_> {
@@ -155,7 +206,7 @@ impl StoredEntry<'_> {
             Event::Said { from, text, once } => StoredEvent::Said {
                 f: from.as_str().into(),
                 x: text.as_str().into(),
-                o: once.as_ref().map(|once| (StoredSession(once.session), once.key.as_str().into())),
+                o: once.as_deref().map(stored_once),
             },
             Event::Topic { from, text } => {
                 StoredEvent::Topic { f: from.as_str().into(), x: text.as_str().into() }
@@ -163,6 +214,17 @@ impl StoredEntry<'_> {
             Event::Capacity { from, capacity } => {
                 StoredEvent::Capacity { f: from.as_str().into(), n: *capacity }
             }
+            Event::Grouped { participant, group, by } => {
+                StoredEvent::Grouped { p: participant.as_str().into(), g: *group, b: StoredSession(*by) }
+            }
+            Event::Ungrouped { participant, group } => {
+                StoredEvent::Ungrouped { p: participant.as_str().into(), g: *group }
+            }
+            Event::Clapped { claps } => StoredEvent::Clapped { n: *claps },
+            Event::Announced { from, text } => {
+                StoredEvent::Announced { f: from.as_str().into(), x: text.as_str().into() }
+            }
+            Event::Seats(seats) => stored_seats(seats),
         };
         StoredEntry { t: entry.at.0, e }
     }
@@ -171,21 +233,71 @@ impl StoredEntry<'_> {
         let event = match self.e {
             StoredEvent::Created { f, b } => Event::Created { from: Nick::parse(&f)?, by: b.0 },
             StoredEvent::Said { f, x, o } => {
-                let once = match o {
-                    None => None,
-                    Some((session, key)) => {
-                        let key = Key::parse(&key).ok_or(DecodeError::Key)?;
-                        Some(Box::new(Once { session: session.0, key }))
-                    }
-                };
+                let once = o.map(parse_once).transpose()?.map(Box::new);
                 Event::Said { from: Nick::parse(&f)?, text: Text::parse(&x)?, once }
             }
             StoredEvent::Topic { f, x } => Event::Topic { from: Nick::parse(&f)?, text: Text::parse(&x)? },
             StoredEvent::Capacity { f, n } => Event::Capacity { from: Nick::parse(&f)?, capacity: n },
+            StoredEvent::Grouped { p, g, b } => {
+                Event::Grouped { participant: parse_participant(&p)?, group: g, by: b.0 }
+            }
+            StoredEvent::Ungrouped { p, g } => {
+                Event::Ungrouped { participant: parse_participant(&p)?, group: g }
+            }
+            StoredEvent::Clapped { n } => Event::Clapped { claps: n },
+            StoredEvent::Announced { f, x } => {
+                Event::Announced { from: Nick::parse(&f)?, text: Text::parse(&x)? }
+            }
+            StoredEvent::Free { s } => parse_seats(&s, SeatsNow::Free)?,
+            StoredEvent::Held { s, b, u } => {
+                parse_seats(&s, SeatsNow::Held { by: b.0, until: Timestamp(u) })?
+            }
+            StoredEvent::Reserved { s, c, o, q } => {
+                let asked = |once| Box::new(Asked { once, fingerprint: q.unwrap_or_default() });
+                let asked = o.map(parse_once).transpose()?.map(asked);
+                let code = Code::parse(&c).ok_or(DecodeError::Code)?;
+                parse_seats(&s, SeatsNow::Reserved { code, asked })?
+            }
         };
         Ok(Entry { seq, at: Timestamp(self.t), event })
     }
 }
+
+fn stored_once(once: &Once) -> (StoredSession, Cow<'_, str>) {
+    (StoredSession(once.session), once.key.as_str().into())
+}
+
+fn parse_once((session, key): (StoredSession, Cow<'_, str>)) -> Result<Once, DecodeError> {
+    Ok(Once { session: session.0, key: Key::parse(&key).ok_or(DecodeError::Key)? })
+}
+
+fn parse_participant(id: &str) -> Result<Participant, DecodeError> {
+    Participant::parse(id).ok_or(DecodeError::Participant)
+}
+
+fn stored_seats(Seats { seats, now }: &Seats) -> StoredEvent<'_> {
+    let s = StoredSeats(seats.iter().map(|seat| seat.as_str().into()).collect());
+    match now {
+        SeatsNow::Free => StoredEvent::Free { s },
+        SeatsNow::Held { by, until } => StoredEvent::Held { s, b: StoredSession(*by), u: until.0 },
+        SeatsNow::Reserved { code, asked } => StoredEvent::Reserved {
+            s,
+            c: code.to_string().into(),
+            o: asked.as_ref().map(|asked| stored_once(&asked.once)),
+            q: asked.as_ref().map(|asked| asked.fingerprint),
+        },
+    }
+}
+
+fn parse_seats(StoredSeats(ids): &StoredSeats<'_>, now: SeatsNow) -> Result<Event, DecodeError> {
+    let seats = ids.iter().map(|id| SeatId::parse(id).ok_or(DecodeError::Seat));
+    Ok(Event::Seats(Box::new(Seats { seats: seats.collect::<Result<_, _>>()?, now })))
+}
+
+/// Seats as their ids.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct StoredSeats<'a>(#[serde(borrow)] Vec<Cow<'a, str>>);
 
 /// A session as the text that people see elsewhere, too.
 struct StoredSession(SessionId);
@@ -227,15 +339,35 @@ mod tests {
             {"t":6,"e":{"said":{"f":"mina","x":"hi \"you\"","o":["s_00000000000000000000000000000001","k1"]}}},
             {"t":7,"e":{"said":{"f":"jun","x":"안녕"}}},
             {"t":7,"e":{"topic":{"f":"mina","x":"tea"}}},
-            {"t":7,"e":{"capacity":{"f":"mina","n":4}}}]}"#;
-        let record = decoded(body.as_bytes(), 1, 5).unwrap();
+            {"t":7,"e":{"capacity":{"f":"mina","n":4}}},
+            {"t":7,"e":{"grouped":{"p":"J001","g":3,"b":"s_00000000000000000000000000000001"}}},
+            {"t":7,"e":{"ungrouped":{"p":"J001","g":3}}},
+            {"t":7,"e":{"clapped":{"n":17}}},
+            {"t":7,"e":{"announced":{"f":"mina","x":"five minutes"}}},
+            {"t":7,"e":{"held":{"s":["A-1-1","A-1-2"],"b":"s_00000000000000000000000000000001","u":300007}}},
+            {"t":7,"e":{"reserved":{"s":["A-1-1"],"c":"7KQ2MXP4"}}},
+            {"t":7,"e":{"reserved":{"s":["A-1-2"],"c":"7KQ2MXP5",
+                "o":["s_00000000000000000000000000000001","k1"],"q":18446744073709551615}}},
+            {"t":7,"e":{"free":{"s":["A-1-1","A-1-2"]}}}]}"#;
+        let record = decoded(body.as_bytes(), 1, 13).unwrap();
         let mina = Nick::parse("mina").unwrap();
         let by = SessionId(1u128.to_be_bytes());
         assert_eq!(record.entries()[0].event, Event::Created { from: mina.clone(), by });
         let once = Some(Box::new(Once { session: by, key: Key::parse("k1").unwrap() }));
         let text = Text::parse("hi \"you\"").unwrap();
-        assert_eq!(record.entries()[1].event, Event::Said { from: mina, text, once });
-        assert_eq!((record.last(), record.at()), (Seq(5), Timestamp(7)));
+        assert_eq!(record.entries()[1].event, Event::Said { from: mina, text, once: once.clone() });
+        assert_eq!((record.last(), record.at()), (Seq(13), Timestamp(7)));
+        let participant = Participant::parse("J001").unwrap();
+        assert_eq!(record.entries()[5].event, Event::Grouped { participant, group: 3, by });
+        let seats = |ids: &[&str], now| {
+            let seats = ids.iter().map(|id| SeatId::parse(id).unwrap()).collect();
+            Event::Seats(Box::new(Seats { seats, now }))
+        };
+        let held = SeatsNow::Held { by, until: Timestamp(300_007) };
+        assert_eq!(record.entries()[9].event, seats(&["A-1-1", "A-1-2"], held));
+        let asked = Some(Box::new(Asked { once: *once.unwrap(), fingerprint: u64::MAX }));
+        let reserved = SeatsNow::Reserved { code: Code::parse("7KQ2MXP5").unwrap(), asked };
+        assert_eq!(record.entries()[11].event, seats(&["A-1-2"], reserved));
     }
 
     #[test]
@@ -254,6 +386,11 @@ mod tests {
         assert!(
             why(r#"{"v":1,"e":[{"t":1,"e":{"created":{"f":"mina","b":"s_1"}}}]}"#, 1).contains("session")
         );
+        assert!(
+            why(r#"{"v":1,"e":[{"t":1,"e":{"ungrouped":{"p":"a b","g":1}}}]}"#, 1).contains("participant")
+        );
+        assert!(why(r#"{"v":1,"e":[{"t":1,"e":{"free":{"s":["A-1"]}}}]}"#, 1).contains("seat"));
+        assert!(why(r#"{"v":1,"e":[{"t":1,"e":{"reserved":{"s":[],"c":"7KQ"}}}]}"#, 1).contains("code"));
     }
 
     #[test]
@@ -276,7 +413,29 @@ mod tests {
         let text = "[\\PC\t]{1,80}".prop_filter_map("has nothing visible", |raw| Text::parse(&raw).ok());
         let once = ("[\\PC\"\\\\\n]{1,16}", session())
             .prop_map(|(key, session)| Key::parse(&key).map(|key| Box::new(Once { session, key })));
+        let participant =
+            "[A-Za-z가-힣-]{0,5}[0-9]{1,5}".prop_filter_map("no id", |raw| Participant::parse(&raw));
+        let code = any::<[u8; 5]>().prop_map(Code::from_random);
+        let asked = (once.clone(), any::<u64>())
+            .prop_map(|(once, fingerprint)| once.map(|once| Box::new(Asked { once: *once, fingerprint })));
+        let now = prop_oneof![
+            Just(SeatsNow::Free),
+            (session(), any::<i64>()).prop_map(|(by, at)| SeatsNow::Held { by, until: Timestamp(at) }),
+            (code, prop_oneof![Just(None), asked])
+                .prop_map(|(code, asked)| SeatsNow::Reserved { code, asked }),
+        ];
+        let seat = ("[A-Z가-힣.-]{1,4}", 1..=9999u16, 1..=9999u16);
+        let seat = seat.prop_filter_map("no seat", |(s, row, n)| SeatId::parse(&format!("{s}-{row}-{n}")));
+        let seats = (prop::collection::vec(seat, 1..5), now)
+            .prop_map(|(seats, now)| Event::Seats(Box::new(Seats { seats, now })));
         prop_oneof![
+            (participant.clone(), any::<u32>(), session())
+                .prop_map(|(participant, group, by)| Event::Grouped { participant, group, by }),
+            (participant, any::<u32>())
+                .prop_map(|(participant, group)| Event::Ungrouped { participant, group }),
+            any::<u64>().prop_map(|claps| Event::Clapped { claps }),
+            (nick.clone(), text.clone()).prop_map(|(from, text)| Event::Announced { from, text }),
+            seats,
             (nick.clone(), session()).prop_map(|(from, by)| Event::Created { from, by }),
             (nick.clone(), text.clone(), prop_oneof![Just(None), once])
                 .prop_map(|(from, text, once)| Event::Said { from, text, once }),

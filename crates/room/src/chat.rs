@@ -4,11 +4,10 @@
 //! effect once for as long as the log keeps the event.
 //! Elsewhere: who is present (callers pass their number), storing events (`madang-log`), wording (`madang-wire`).
 
-use std::collections::{HashMap, VecDeque};
-
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
+use crate::once::{Remembered, fingerprint};
 use crate::{Actor, Command, Decision, Event, Events, Key, Once, Refusal, RoomName, Seq, SessionId, Text};
 
 /// The state of one chat room: a fold over its log.
@@ -18,13 +17,14 @@ pub struct Chat {
     creator: Option<SessionId>,
     topic: Option<Text>,
     capacity: Option<u32>,
-    said_once: SaidOnce,
+    /// Fingerprints of what was said with a key.
+    said_once: Remembered<u64>,
 }
 
 impl Chat {
     /// A room in which nothing has happened yet.
     pub fn new(name: RoomName) -> Chat {
-        Chat { name, creator: None, topic: None, capacity: None, said_once: SaidOnce::default() }
+        Chat { name, creator: None, topic: None, capacity: None, said_once: Remembered::default() }
     }
 
     /// The room's name.
@@ -93,7 +93,9 @@ impl Chat {
         self.check_member(actor)?;
         let once = key.map(|key| Box::new(Once { session: actor.session, key: key.clone() }));
         match once.as_ref().and_then(|once| self.said_once.find(once)) {
-            Some(said) if said.fingerprint == fingerprint(text) => Ok(Decision::Already(said.seq)),
+            Some((seq, said)) if *said == fingerprint(text.as_str().as_bytes()) => {
+                Ok(Decision::Already(*seq))
+            }
             Some(_) => Err(Refusal::KeyReused { key: key.map_or("", Key::as_str).to_owned() }),
             None => record(Event::Said { from: actor.nick.clone(), text: text.clone(), once }),
         }
@@ -117,11 +119,13 @@ impl Chat {
             Event::Created { by, .. } => self.creator = Some(*by),
             Event::Said { text, once, .. } => {
                 if let Some(once) = once {
-                    self.said_once.insert((**once).clone(), Said { seq, fingerprint: fingerprint(text) });
+                    self.said_once.insert(seq, (**once).clone(), fingerprint(text.as_str().as_bytes()));
                 }
             }
             Event::Topic { text, .. } => self.topic = Some(text.clone()),
             Event::Capacity { capacity, .. } => self.capacity = Some(*capacity),
+            // Another kind of room's: no `decide` of this one makes it.
+            _ => {}
         }
     }
 
@@ -132,11 +136,14 @@ impl Chat {
 
     /// The state in its stored form.
     pub fn save(&self) -> SavedChat {
+        let key = |(seq, once, said): (Seq, &Once, &u64)| {
+            (once.session.to_string(), once.key.as_str().to_owned(), seq, *said)
+        };
         SavedChat {
             creator: self.creator.map(|id| id.to_string()),
             topic: self.topic.as_ref().map(Text::to_string),
             capacity: self.capacity,
-            keys: self.said_once.save(),
+            keys: self.said_once.iter().map(key).collect(),
         }
     }
 
@@ -144,12 +151,17 @@ impl Chat {
     pub fn load(name: RoomName, saved: &SavedChat) -> Option<Chat> {
         let creator = saved.creator.as_ref().map(|id| SessionId::parse(id));
         let topic = saved.topic.as_ref().map(|text| Text::parse(text).ok());
+        let mut said_once = Remembered::default();
+        for (session, key, seq, said) in &saved.keys {
+            let once = Once { session: SessionId::parse(session)?, key: Key::parse(key)? };
+            said_once.insert(*seq, once, *said);
+        }
         Some(Chat {
             name,
             creator: creator.map_or(Some(None), |id| id.map(Some))?,
             topic: topic.map_or(Some(None), |text| text.map(Some))?,
             capacity: saved.capacity,
-            said_once: SaidOnce::load(&saved.keys)?,
+            said_once,
         })
     }
 }
@@ -168,66 +180,6 @@ fn record(event: Event) -> Result<Decision, Refusal> {
     Ok(Decision::Record(smallvec![event]))
 }
 
-/// What was said with a key, and where.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Said {
-    seq: Seq,
-    fingerprint: u64,
-}
-
-/// The keys of the kept events. As many as the log keeps events, at most.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct SaidOnce {
-    by_key: HashMap<Once, Said>,
-    /// The same, oldest first: what `trim` takes from.
-    in_order: VecDeque<(Seq, Once)>,
-}
-
-impl SaidOnce {
-    fn find(&self, once: &Once) -> Option<Said> {
-        self.by_key.get(once).copied()
-    }
-
-    fn insert(&mut self, once: Once, said: Said) {
-        self.in_order.push_back((said.seq, once.clone()));
-        self.by_key.insert(once, said);
-    }
-
-    fn trim(&mut self, first: Seq) {
-        while let Some((seq, once)) = self.in_order.front().filter(|(seq, _)| *seq < first) {
-            // A log that holds a key twice (no `decide` makes one) keeps the later.
-            if self.by_key.get(once).is_some_and(|said| said.seq == *seq) {
-                self.by_key.remove(once);
-            }
-            self.in_order.pop_front();
-        }
-    }
-
-    fn save(&self) -> Vec<(String, String, Seq, u64)> {
-        let row = |(seq, once): &(Seq, Once)| {
-            let said = self.by_key.get(once).filter(|said| said.seq == *seq)?;
-            Some((once.session.to_string(), once.key.as_str().to_owned(), *seq, said.fingerprint))
-        };
-        self.in_order.iter().filter_map(row).collect()
-    }
-
-    fn load(rows: &[(String, String, Seq, u64)]) -> Option<SaidOnce> {
-        let mut loaded = SaidOnce::default();
-        for (session, key, seq, fingerprint) in rows {
-            let once = Once { session: SessionId::parse(session)?, key: Key::parse(key)? };
-            loaded.insert(once, Said { seq: *seq, fingerprint: *fingerprint });
-        }
-        Some(loaded)
-    }
-}
-
-/// FNV-1a, 64 bits: tells a repeated command from another one with the same key. It is stored, so it never changes;
-/// a collision that somebody makes on purpose only confuses their own keys.
-fn fingerprint(text: &Text) -> u64 {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    text.as_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -242,7 +194,12 @@ mod tests {
     }
 
     fn actor(person: u8, is_member: bool) -> Actor {
-        Actor { nick: Nick::guest(u64::from(person)), session: SessionId([person; 16]), is_member }
+        Actor {
+            nick: Nick::guest(u64::from(person)),
+            session: SessionId([person; 16]),
+            is_member,
+            is_host: false,
+        }
     }
 
     fn say(text: &str, key: Option<&str>) -> Command {

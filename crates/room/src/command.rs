@@ -40,6 +40,8 @@ pub struct Actor {
     pub session: SessionId,
     /// Are they in the room?
     pub is_member: bool,
+    /// Have they presented the configured secret?
+    pub is_host: bool,
 }
 
 /// The events that one command became: one, for nearly every command.
@@ -52,4 +54,19 @@ pub enum Decision {
     Record(Events),
     /// The command has taken effect before, at this position: its key was seen.
     Already(Seq),
+}
+
+/// A lobby's or a show's yes: what happens now, and what the one who asked is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decided<Outcome> {
+    /// These events happen now, in this order, all of them. None, where nothing changes.
+    pub events: Events,
+    /// What became of the command, whether or not it changed anything.
+    pub outcome: Outcome,
+}
+
+impl<Outcome> Decided<Outcome> {
+    pub(crate) fn unchanged(outcome: Outcome) -> Decided<Outcome> {
+        Decided { events: Events::new(), outcome }
+    }
 }

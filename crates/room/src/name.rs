@@ -79,6 +79,13 @@ impl RoomName {
         self.key.split('/').next().unwrap_or(&self.key)
     }
 
+    /// The room with this number inside this one: `day19/3`. The caller has seen to it that the name is no inner
+    /// one and leaves room for `/` and ten digits.
+    pub(crate) fn numbered(&self, number: u32) -> RoomName {
+        let within = |name: &SmolStr| smol_str::format_smolstr!("{name}/{number}");
+        RoomName { shown: within(&self.shown), key: within(&self.key) }
+    }
+
     /// Is it a room inside another one (`day19/3`)? Only lobbies and shows make those.
     pub fn is_inner(&self) -> bool {
         self.key.contains('/')
@@ -104,6 +111,12 @@ impl Nick {
     pub fn guest(number: u64) -> Nick {
         let shown: SmolStr = smol_str::format_smolstr!("Guest{number}");
         Nick { key: shown.to_lowercase_smolstr(), shown }
+    }
+
+    /// The name under which the server itself makes rooms.
+    pub fn server() -> Nick {
+        let shown = SmolStr::new_static("server");
+        Nick { key: skeleton(&shown), shown }
     }
 
     /// May nobody take it? (`Guest` and digits, and names that would speak for the server.)
@@ -197,7 +210,7 @@ fn normalised(raw: &str, bytes_max: usize, slash_allowed: bool) -> Result<SmolSt
 }
 
 /// NFKC and case folded, so that width, case and composition make no difference.
-fn folded(shown: &SmolStr) -> SmolStr {
+pub(crate) fn folded(shown: &SmolStr) -> SmolStr {
     if shown.is_ascii() {
         return if shown.bytes().any(|b| b.is_ascii_uppercase()) {
             shown.to_lowercase_smolstr()

@@ -1,8 +1,11 @@
 //! Who asked, and how to ask again without its happening twice.
 
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 
 use smol_str::SmolStr;
+
+use crate::Seq;
 
 /// Bytes in an idempotency key.
 pub const KEY_BYTES_MAX: usize = 64;
@@ -12,6 +15,9 @@ pub const KEY_BYTES_MAX: usize = 64;
 pub struct SessionId(pub [u8; 16]);
 
 impl SessionId {
+    /// The server itself: what it does of its own accord is nobody's session.
+    pub const SERVER: SessionId = SessionId([0; 16]);
+
     /// Reads what [`fmt::Display`] writes.
     pub fn parse(text: &str) -> Option<SessionId> {
         let hex = text.strip_prefix("s_").filter(|hex| hex.len() == 32 && hex.is_ascii())?;
@@ -61,6 +67,56 @@ pub struct Once {
     pub session: SessionId,
     /// The key.
     pub key: Key,
+}
+
+/// What the kept events say of commands that had a key. As many as the log keeps events, at most.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Remembered<T> {
+    by_key: HashMap<Once, (Seq, T)>,
+    /// The same, oldest first: what `trim` takes from.
+    in_order: VecDeque<(Seq, Once)>,
+}
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Remembered<T> {
+        Remembered { by_key: HashMap::new(), in_order: VecDeque::new() }
+    }
+}
+
+impl<T> Remembered<T> {
+    pub(crate) fn find(&self, once: &Once) -> Option<&(Seq, T)> {
+        self.by_key.get(once)
+    }
+
+    pub(crate) fn insert(&mut self, seq: Seq, once: Once, what: T) {
+        self.in_order.push_back((seq, once.clone()));
+        self.by_key.insert(once, (seq, what));
+    }
+
+    /// Forgets what happened before `first`.
+    pub(crate) fn trim(&mut self, first: Seq) {
+        while let Some((seq, once)) = self.in_order.pop_front_if(|(seq, _)| *seq < first) {
+            // A log that holds a key twice (no `decide` makes one) keeps the later.
+            if self.by_key.get(&once).is_some_and(|(last, _)| *last == seq) {
+                self.by_key.remove(&once);
+            }
+        }
+    }
+
+    /// Oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Seq, &Once, &T)> {
+        self.in_order.iter().filter_map(|(seq, once)| {
+            let (_, what) = self.by_key.get(once).filter(|(last, _)| last == seq)?;
+            Some((*seq, once, what))
+        })
+    }
+}
+
+/// FNV-1a, 64 bits: tells a repeated command from another one with the same key. It is stored, so it never changes;
+/// a collision that somebody makes on purpose only confuses their own keys.
+pub(crate) fn fingerprint(content: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    content.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 #[cfg(test)]

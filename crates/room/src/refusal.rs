@@ -1,6 +1,6 @@
 //! Why something was refused: one table of codes for every door.
 
-use crate::{KEY_BYTES_MAX, NameError, Nick, RoomName, TextError};
+use crate::{IdPattern, KEY_BYTES_MAX, NameError, Nick, Participant, RoomName, SeatId, TextError};
 
 /// Why a command was refused. Nothing changed, and the client may try something else. The text is for people: it
 /// names the values involved and what would be right. The code is for programs and never changes its meaning.
@@ -33,6 +33,48 @@ pub enum Refusal {
     InNoRoom,
     #[error("{room} holds {capacity} and is full")]
     RoomFull { room: RoomName, capacity: u32 },
+    #[error("{room} is no chat room, so this can't be done there; it is a {kind}")]
+    NotAChat { room: RoomName, kind: &'static str },
+    #[error("there is no lobby {lobby}")]
+    NoSuchLobby { lobby: RoomName },
+    #[error("there is no lobby here; a lobby has a door of its own, or is named in JSON")]
+    NoLobbyHere,
+    #[error("you are checked in as {participant}, in group {group}; check out first")]
+    AlreadyCheckedIn { participant: Participant, group: u32 },
+    #[error("{participant} is checked in by somebody else, in group {group}")]
+    IdInUse { participant: Participant, group: u32 },
+    #[error("you are not checked in at {lobby}; write checkin and your id, such as checkin {}", .pattern.first())]
+    NotCheckedIn { lobby: RoomName, pattern: IdPattern },
+    #[error("{participant:?} is no id here; ids go from {} to {}", .pattern.first(), .pattern.last())]
+    BadParticipant { participant: String, pattern: IdPattern },
+    #[error("only a host may do this; /host and the secret make you one")]
+    NotAHost,
+    #[error("that is not the secret that makes a host")]
+    WrongSecret,
+    #[error("there is no show or performance {show:?}; /shows lists them")]
+    NoSuchShow { show: String },
+    #[error("you watch no performance; /shows lists them, /watch SHOW/PERFORMANCE follows one")]
+    NoPerformance,
+    #[error("{seat:?} is no seat: section, row and number name one, as A-1-4 does")]
+    BadSeat { seat: String },
+    #[error("{performance} has no seat {seat}; /seats shows those it has")]
+    NoSuchSeat { seat: SeatId, performance: RoomName },
+    #[error("{seat} is taken")]
+    SeatTaken { seat: SeatId },
+    #[error("{performance} has no {count} free seats side by side; ask for fewer, or name them")]
+    NotSideBySide { count: u32, performance: RoomName },
+    #[error("your hold of {seat} has ended; it is still free, so hold it again")]
+    HoldExpired { seat: SeatId },
+    #[error("{seat} is not held by you")]
+    NotHeldByYou { seat: SeatId },
+    #[error("you hold no seats of {performance}; hold some first, or name those to reserve")]
+    NothingHeld { performance: RoomName },
+    #[error("there is no reservation with that code")]
+    NoSuchReservation,
+    #[error("you may hold {max} seats at once; you hold {held}, and {asked} more are too many")]
+    TooManySeatsHeld { held: usize, asked: usize, max: u32 },
+    #[error("one command may be about {max} seats, not {asked}; ask in parts")]
+    TooManySeatsAsked { asked: usize, max: u32 },
     #[error("only who made {room} may change its topic and capacity")]
     NotTheCreator { room: RoomName },
     #[error("the key {key:?} was used for something else; use a new one for each command")]
@@ -67,15 +109,28 @@ impl Refusal {
             NotUtf8 { .. } | BadText(TextError::Empty) => "bad_text",
             BadName { .. } | InnerRoom { .. } => "bad_name",
             NickTaken { .. } => "nick_taken",
-            NickReserved { .. } | NotTheCreator { .. } => "forbidden",
-            NoSuchRoom { .. } => "no_such_room",
+            NickReserved { .. } | NotTheCreator { .. } | NotAChat { .. } | NotAHost | WrongSecret => {
+                "forbidden"
+            }
+            NoSuchRoom { .. } | NoSuchLobby { .. } | NoLobbyHere => "no_such_room",
             NoSuchNick { .. } => "no_such_nick",
             NotAMember { .. } | InNoRoom => "not_a_member",
             RoomFull { .. } => "room_full",
+            AlreadyCheckedIn { .. } | IdInUse { .. } => "already_checked_in",
+            NotCheckedIn { .. } => "not_checked_in",
+            BadParticipant { .. } => "bad_participant",
+            NoSuchShow { .. } | NoPerformance => "no_such_show",
+            BadSeat { .. } | NoSuchSeat { .. } => "no_such_seat",
+            SeatTaken { .. } | NotSideBySide { .. } => "seat_taken",
+            HoldExpired { .. } => "hold_expired",
+            NotHeldByYou { .. } | NothingHeld { .. } | NoSuchReservation => "not_yours",
             KeyReused { .. } => "key_reused",
             TooLong { .. } | BadText(TextError::TooLong(_)) | BadKey { .. } => "too_long",
             TooFast { .. } => "too_fast",
-            TooManyRooms { .. } | TooManyConnections { .. } => "too_many",
+            TooManyRooms { .. }
+            | TooManyConnections { .. }
+            | TooManySeatsHeld { .. }
+            | TooManySeatsAsked { .. } => "too_many",
             Unavailable { .. } | Closing => "unavailable",
             Unknown { .. } => "unknown",
         }

@@ -1,6 +1,12 @@
 //! What a client is told, whatever it is written in.
 
-use madang_room::{Entry, Nick, Presence, Refusal, RoomName, Seq, SessionId, Text};
+use std::sync::Arc;
+use std::time::Duration;
+
+use madang_room::{
+    Code, Entry, Nick, Participant, Presence, Refusal, RoomName, SeatId, SeatMap, SeatStatus, Seq, SessionId,
+    Text, Timestamp,
+};
 use smol_str::SmolStr;
 
 /// The yes to a request.
@@ -39,6 +45,44 @@ pub enum Answer {
         members: Option<Vec<Nick>>,
     },
     History(Box<History>),
+    /// Of `host`.
+    Host,
+    /// `room` is the group's.
+    CheckedIn {
+        group: u32,
+        room: RoomName,
+    },
+    CheckedOut {
+        group: u32,
+        stayed: Duration,
+    },
+    Groups {
+        groups: Vec<GroupRow>,
+    },
+    Clapped {
+        claps: u64,
+    },
+    Shows {
+        shows: Vec<ShowRow>,
+    },
+    Watching(Box<Watching>),
+    /// Of `/seats` and of a GET.
+    Seats(Box<Seating>),
+    /// `until`: when the first of these holds ends.
+    Held {
+        seats: Vec<SeatId>,
+        until: Timestamp,
+    },
+    Released {
+        seats: Vec<SeatId>,
+    },
+    Reserved {
+        seats: Vec<SeatId>,
+        reservation: Code,
+    },
+    Cancelled {
+        seats: Vec<SeatId>,
+    },
     /// Of `echo`.
     Echo {
         on: bool,
@@ -70,7 +114,7 @@ pub struct Welcome {
 #[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
 pub struct Joined {
     pub room: RoomName,
-    /// `chat`.
+    /// `chat`, `lobby`, `show`.
     pub kind: &'static str,
     pub epoch: SmolStr,
     /// The newest event when the client came in.
@@ -105,6 +149,60 @@ pub struct RoomRow {
     pub kind: &'static str,
     pub count: usize,
     pub capacity: u32,
+}
+
+/// One row of the answer to `groups`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
+pub struct GroupRow {
+    pub group: u32,
+    pub participants: Vec<Participant>,
+}
+
+/// One row of the answer to `shows`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
+pub struct ShowRow {
+    pub show: SmolStr,
+    pub title: Text,
+    pub place: Option<Text>,
+    pub performances: Vec<PerformanceRow>,
+}
+
+/// One performance of a [`ShowRow`].
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
+pub struct PerformanceRow {
+    pub performance: RoomName,
+    /// RFC 3339, with the offset of the place: as the show's definition has it.
+    pub at: SmolStr,
+    pub free: usize,
+}
+
+/// The answer to `watch`.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
+pub struct Watching {
+    pub joined: Joined,
+    pub map: Arc<SeatMap>,
+    /// Of each seat, in the order of the map, at `joined.seq`.
+    pub status: Vec<SeatStatus>,
+    /// What the session holds, and until when.
+    pub mine: Vec<(SeatId, Timestamp)>,
+}
+
+/// A performance's seats at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "docs/protocol.md describes the fields")]
+pub struct Seating {
+    pub performance: RoomName,
+    pub epoch: SmolStr,
+    pub seq: Seq,
+    pub map: Arc<SeatMap>,
+    /// Of each seat, in the order of the map.
+    pub status: Vec<SeatStatus>,
+    /// What the reader holds: `/seats` marks it, nothing else tells it.
+    pub mine: Vec<SeatId>,
 }
 
 /// Something that happened in a room.

@@ -22,6 +22,9 @@ pub mod text;
 pub mod websocket;
 mod wording;
 
-pub use answer::{Answer, Bye, Happening, History, Joined, Notice, RoomRow, Welcome};
+pub use answer::{
+    Answer, Bye, GroupRow, Happening, History, Joined, Notice, PerformanceRow, RoomRow, Seating, ShowRow,
+    Watching, Welcome,
+};
 pub use lines::{JSON_BYTES_MAX, LINE_BYTES_MAX, Line, LineDecoder, chunk};
-pub use request::{HISTORY_EVENTS_MAX, ID_BYTES_MAX, Op, ROOMS_MAX, Request, RequestId};
+pub use request::{HISTORY_EVENTS_MAX, ID_BYTES_MAX, Op, ROOMS_MAX, Request, RequestId, Secret};

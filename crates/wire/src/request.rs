@@ -1,6 +1,8 @@
 //! What a client can ask for, whatever it is written in.
 
-use madang_room::{Key, Nick, RoomName, Seq, Text};
+use std::fmt;
+
+use madang_room::{Code, Key, Nick, RoomName, SeatId, Seq, Text, Wanted};
 use serde::Serialize;
 use smol_str::SmolStr;
 
@@ -30,7 +32,30 @@ pub enum RequestId {
     Text(SmolStr),
 }
 
-/// What can be asked. `room: None` is the connection's current room (text doors only).
+/// A secret that a client presents. `Debug` hides it.
+#[derive(Clone, PartialEq)]
+pub struct Secret(SmolStr);
+
+impl Secret {
+    /// A secret, as it was sent.
+    pub fn new(secret: &str) -> Secret {
+        Secret(secret.into())
+    }
+
+    /// The secret.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What can be asked. `room: None` is the connection's current room, `lobby: None` its lobby, `performance: None` its
+/// current performance (text doors only).
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "docs/protocol.md describes each op and its fields; this is the same list")]
 pub enum Op {
@@ -90,6 +115,57 @@ pub enum Op {
         before: Option<Seq>,
         limit: usize,
         said_only: bool,
+    },
+    /// Become a host.
+    Host {
+        secret: Secret,
+    },
+    /// `participant` as it was typed: which ids there are, the lobby says.
+    Checkin {
+        lobby: Option<RoomName>,
+        participant: SmolStr,
+    },
+    Checkout {
+        lobby: Option<RoomName>,
+    },
+    Groups {
+        lobby: Option<RoomName>,
+    },
+    Clap {
+        lobby: Option<RoomName>,
+    },
+    Broadcast {
+        lobby: Option<RoomName>,
+        text: Text,
+    },
+    Shows,
+    Watch {
+        performance: RoomName,
+        after: Option<Seq>,
+        epoch: Option<SmolStr>,
+    },
+    /// The seats as they are, without watching them (text doors and HTTP).
+    Seats {
+        performance: Option<RoomName>,
+    },
+    Hold {
+        performance: Option<RoomName>,
+        wanted: Wanted,
+    },
+    /// `seats: None` is all that one holds.
+    Release {
+        performance: Option<RoomName>,
+        seats: Option<Vec<SeatId>>,
+    },
+    /// `seats: None` is all that one holds.
+    Reserve {
+        performance: Option<RoomName>,
+        seats: Option<Vec<SeatId>>,
+        key: Option<Key>,
+    },
+    Cancel {
+        performance: Option<RoomName>,
+        reservation: Code,
     },
     /// One's own messages too, for the whole connection.
     Echo {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use madang_room::{Event, RoomName, Seq};
+use madang_room::{RoomName, Seq};
 
 use super::{COMMIT_EVENTS, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
 use crate::board::{Board, FileId, ListenerId, Load, lock};
@@ -88,7 +88,7 @@ impl Call {
     pub(crate) fn cost(&self) -> Cost {
         let text = match self {
             Call::Append { record, .. } => {
-                record.entries().iter().map(|entry| ENTRY_BYTES + text_bytes(&entry.event)).sum()
+                record.entries().iter().map(|entry| ENTRY_BYTES + entry.event.content_bytes()).sum()
             }
             Call::Snapshot { state, .. } => state.len(),
             Call::Remember { key, value } => key.len() + value.as_ref().map_or(0, String::len),
@@ -119,13 +119,6 @@ impl Call {
             Call::Append { .. } => 2,
             _ => 1,
         }
-    }
-}
-
-fn text_bytes(event: &Event) -> usize {
-    match event {
-        Event::Said { text, .. } | Event::Topic { text, .. } => text.as_str().len(),
-        Event::Created { .. } | Event::Capacity { .. } => 0,
     }
 }
 

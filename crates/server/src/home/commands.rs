@@ -60,6 +60,27 @@ impl<N: Net> Home<N> {
                 let result = text::help(command.as_deref()).map(|lines| Answer::Help { lines });
                 self.reply(slot, re.as_ref(), &result);
             }
+            Op::Host { .. } => self.refuse(slot, re, Refusal::WrongSecret),
+            Op::Checkin { lobby, .. }
+            | Op::Checkout { lobby }
+            | Op::Groups { lobby }
+            | Op::Clap { lobby }
+            | Op::Broadcast { lobby, .. } => {
+                let refusal = lobby.map_or(Refusal::NoLobbyHere, |lobby| Refusal::NoSuchLobby { lobby });
+                self.refuse(slot, re, refusal);
+            }
+            Op::Shows => self.reply(slot, re.as_ref(), &Ok(Answer::Shows { shows: Vec::new() })),
+            Op::Watch { performance, .. } => {
+                self.refuse(slot, re, Refusal::NoSuchShow { show: performance.to_string() });
+            }
+            Op::Seats { performance }
+            | Op::Hold { performance, .. }
+            | Op::Release { performance, .. }
+            | Op::Reserve { performance, .. }
+            | Op::Cancel { performance, .. } => {
+                let unknown = |name: RoomName| Refusal::NoSuchShow { show: name.to_string() };
+                self.refuse(slot, re, performance.map_or(Refusal::NoPerformance, unknown));
+            }
             Op::Ping => self.reply(slot, re.as_ref(), &Ok(Answer::Pong)),
             Op::Bye => {
                 self.with_chat(slot, |chat| chat.goodbye = Some(Box::new(Goodbye { re })));

@@ -87,11 +87,7 @@ pub(crate) fn is_said(entry: &Entry) -> bool {
 
 /// Roughly what an entry takes in memory and, as JSON, on the wire.
 pub(crate) fn size(entry: &Entry) -> usize {
-    let text = match &entry.event {
-        madang_room::Event::Said { text, .. } | madang_room::Event::Topic { text, .. } => text.as_str().len(),
-        madang_room::Event::Created { .. } | madang_room::Event::Capacity { .. } => 0,
-    };
-    text + 128
+    entry.event.content_bytes() + 128
 }
 
 #[cfg(test)]

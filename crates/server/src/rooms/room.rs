@@ -256,7 +256,8 @@ impl Room {
         context: &mut Context<'_>,
     ) -> Result<Seq, Refusal> {
         let member = self.member(from)?;
-        let actor = Actor { nick: member.nick.clone(), session: member.session, is_member: true };
+        let actor =
+            Actor { nick: member.nick.clone(), session: member.session, is_member: true, is_host: false };
         let decision = self.chat.decide(command, &actor, self.roster.len(), self.settings.capacity)?;
         match decision {
             Decision::Already(seq) => Ok(seq),
@@ -278,7 +279,7 @@ impl Room {
         key: Option<madang_room::Key>,
         context: &mut Context<'_>,
     ) {
-        let mut actor = Actor { nick, session: NOBODY, is_member: false };
+        let mut actor = Actor { nick, session: NOBODY, is_member: false, is_host: false };
         let result = (|| {
             let mut recorded = Vec::new();
             if !self.exists() {
@@ -345,7 +346,7 @@ impl Room {
         let replaced = self.roster.other_connection(session, from);
         let present = self.roster.len() - usize::from(replaced.is_some());
         let is_member = self.roster.member(from).is_some();
-        let actor = Actor { nick: nick.clone(), session, is_member };
+        let actor = Actor { nick: nick.clone(), session, is_member, is_host: false };
         let decided = self.chat.decide(&Command::Join { capacity }, &actor, present, self.settings.capacity);
         let decided = decided.and_then(|decision| match &decision {
             Decision::Record(events) if !events.is_empty() => self.check_log(context).map(|()| decision),

@@ -1,10 +1,13 @@
 //! Answers, events and notices to JSON.
 
-use madang_room::{Entry, Event, Nick, Presence, Refusal, RoomName, Text};
+use madang_room::{Entry, Event, Nick, Presence, Refusal, RoomName, SeatId, SeatMap, SeatStatus, Text};
 
-use super::object::{Object, push_json};
+use super::object::{Object, push_at, push_json};
 use crate::wording::message;
-use crate::{Answer, Bye, Happening, History, Joined, Notice, RequestId, RoomRow, Welcome};
+use crate::{
+    Answer, Bye, GroupRow, Happening, History, Joined, Notice, PerformanceRow, RequestId, RoomRow, Seating,
+    ShowRow, Watching, Welcome,
+};
 
 /// Runs `encode` and ends what it has written, if anything, with LF.
 pub fn as_line(out: &mut Vec<u8>, encode: impl FnOnce(&mut Vec<u8>)) {
@@ -88,21 +91,29 @@ fn encode_error(out: &mut Vec<u8>, refusal: &Refusal) {
 }
 
 fn encode_entry(out: &mut Vec<u8>, room: &RoomName, Entry { seq, at, event: what }: &Entry) {
-    let (Event::Created { from, .. }
-    | Event::Said { from, .. }
-    | Event::Topic { from, .. }
-    | Event::Capacity { from, .. }) = what;
     event(out, ev_of_event(what), |logged| {
-        logged.text("room", room.as_str()).number("seq", seq.0).at("at", *at).text("from", from.as_str());
+        logged.text("room", room.as_str()).number("seq", seq.0).at("at", *at);
         match what {
-            Event::Created { .. } => {}
-            Event::Said { text, .. } | Event::Topic { text, .. } => {
-                logged.text("text", text.as_str());
+            Event::Created { from, .. } => logged.text("from", from.as_str()),
+            Event::Said { from, text, .. }
+            | Event::Topic { from, text }
+            | Event::Announced { from, text } => {
+                logged.text("from", from.as_str()).text("text", text.as_str())
             }
-            Event::Capacity { capacity, .. } => {
-                logged.number("capacity", *capacity);
+            Event::Capacity { from, capacity } => {
+                logged.text("from", from.as_str()).number("capacity", *capacity)
             }
-        }
+            Event::Grouped { participant, group, .. } | Event::Ungrouped { participant, group } => {
+                logged.text("participant", participant.as_str()).number("group", *group)
+            }
+            Event::Clapped { claps } => logged.number("claps", *claps),
+            Event::Seats(seats) => logged.object("changes", |changes| {
+                let status = seats.now.status().as_str();
+                for seat in &seats.seats {
+                    changes.entry(seat.as_str(), |out| push_json(out, status));
+                }
+            }),
+        };
     });
 }
 
@@ -115,6 +126,15 @@ fn encode_presence(out: &mut Vec<u8>, room: &RoomName, presence: &Presence) {
             }
             Presence::Left { nick, why: Some(why) } => {
                 told.text("nick", nick.as_str()).text("why", why.as_str())
+            }
+            Presence::Grouped { nick, participant, group } => told
+                .text("nick", nick.as_str())
+                .text("participant", participant.as_str())
+                .number("group", *group),
+            Presence::Ungrouped { nick, participant, group, why } => {
+                told.text("nick", nick.as_str()).text("participant", participant.as_str());
+                told.number("group", *group);
+                if let Some(why) = why { told.text("why", why.as_str()) } else { told }
             }
             Presence::Renamed { from, to } => told.text("from", from.as_str()).text("to", to.as_str()),
             Presence::Count { count } => told.number("count", *count),
@@ -147,13 +167,18 @@ fn ev_of_event(event: &Event) -> &'static str {
         Event::Said { .. } => "said",
         Event::Topic { .. } => "topic",
         Event::Capacity { .. } => "capacity",
+        Event::Grouped { .. } => "grouped",
+        Event::Ungrouped { .. } => "ungrouped",
+        Event::Clapped { .. } => "clapped",
+        Event::Announced { .. } => "announced",
+        Event::Seats(_) => "seats",
     }
 }
 
 fn ev_of_presence(presence: &Presence) -> &'static str {
     match presence {
-        Presence::Joined { .. } => "joined",
-        Presence::Left { .. } => "left",
+        Presence::Joined { .. } | Presence::Grouped { .. } => "joined",
+        Presence::Left { .. } | Presence::Ungrouped { .. } => "left",
         Presence::Renamed { .. } => "renamed",
         Presence::Count { .. } => "count",
     }
@@ -174,21 +199,14 @@ fn write_refusal(reply: &mut Object<'_>, refusal: &Refusal) {
 
 fn write_answer(reply: &mut Object<'_>, answer: &Answer) {
     match answer {
-        Answer::Told { .. } | Answer::Pong | Answer::Bye => reply,
+        Answer::Told { .. } | Answer::Host | Answer::Pong | Answer::Bye => reply,
         Answer::Welcome(welcome) => {
             let Welcome { session, resume, resumed, nick, server } = &**welcome;
             reply.text("session", &session.to_string()).text("resume", resume).bool("resumed", *resumed);
             reply.text("nick", nick.as_str()).text("server", server)
         }
         Answer::Nick { nick, .. } => reply.text("nick", nick.as_str()),
-        Answer::Joined(joined) => {
-            let Joined { room, kind, epoch, seq, count, members, capacity, topic, reset } = &**joined;
-            reply.text("room", room.as_str()).text("kind", kind).text("epoch", epoch);
-            reply.number("seq", seq.0).number("count", *count);
-            write_members(reply, members.as_deref());
-            reply.number("capacity", *capacity).text("topic", topic.as_ref().map_or("", Text::as_str));
-            if *reset { reply.bool("reset", true) } else { reply }
-        }
+        Answer::Joined(joined) => write_joined(reply, joined),
         Answer::Left { room } => reply.text("room", room.as_str()),
         Answer::Recorded { seq } => reply.number("seq", seq.0),
         Answer::Topic { room, topic } => {
@@ -213,6 +231,39 @@ fn write_answer(reply: &mut Object<'_>, answer: &Answer) {
             reply.list("events", events, |out, entry| encode_entry(out, room, entry));
             reply.number("first", first.0).number("seq", seq.0).text("epoch", epoch)
         }
+        Answer::CheckedIn { group, room } => reply.number("group", *group).text("room", room.as_str()),
+        Answer::CheckedOut { group, stayed } => {
+            reply.number("group", *group).number("seconds", stayed.as_secs())
+        }
+        Answer::Groups { groups } => reply.list("groups", groups, |out, GroupRow { group, participants }| {
+            let mut row = Object::begin(out);
+            row.number("group", *group);
+            row.list("participants", participants, |out, id| push_json(out, id.as_str()));
+            row.end();
+        }),
+        Answer::Clapped { claps } => reply.number("claps", *claps),
+        Answer::Shows { shows } => reply.list("shows", shows, write_show),
+        Answer::Watching(watching) => {
+            let Watching { joined, map, status, mine } = &**watching;
+            write_joined(reply, joined);
+            write_status(reply, map, status);
+            reply.object("mine", |own| {
+                for (seat, until) in mine {
+                    own.entry(seat.as_str(), |out| push_at(out, *until));
+                }
+            })
+        }
+        Answer::Seats(seating) => {
+            let Seating { performance, epoch, seq, map, status, .. } = &**seating;
+            reply.text("performance", performance.as_str()).text("epoch", epoch).number("seq", seq.0);
+            reply.list("sections", map.areas(), push_json);
+            write_status(reply, map, status)
+        }
+        Answer::Held { seats, until } => write_seats(reply, seats).at("until", *until),
+        Answer::Released { seats } | Answer::Cancelled { seats } => write_seats(reply, seats),
+        Answer::Reserved { seats, reservation } => {
+            write_seats(reply, seats).text("reservation", &reservation.to_string())
+        }
         Answer::Echo { on } => reply.bool("echo", *on),
         Answer::Help { lines } => reply.list("lines", lines, push_json),
     };
@@ -223,4 +274,41 @@ fn write_members<'r, 'o>(reply: &'r mut Object<'o>, members: Option<&[Nick]>) ->
         Some(members) => reply.list("members", members, |out, nick| push_json(out, nick.as_str())),
         None => reply,
     }
+}
+
+fn write_joined<'r, 'o>(reply: &'r mut Object<'o>, joined: &Joined) -> &'r mut Object<'o> {
+    let Joined { room, kind, epoch, seq, count, members, capacity, topic, reset } = joined;
+    reply.text("room", room.as_str()).text("kind", kind).text("epoch", epoch);
+    reply.number("seq", seq.0).number("count", *count);
+    write_members(reply, members.as_deref());
+    reply.number("capacity", *capacity).text("topic", topic.as_ref().map_or("", Text::as_str));
+    if *reset { reply.bool("reset", true) } else { reply }
+}
+
+fn write_show(out: &mut Vec<u8>, ShowRow { show, title, place, performances }: &ShowRow) {
+    let mut row = Object::begin(out);
+    row.text("show", show).text("title", title.as_str());
+    row.text("place", place.as_ref().map_or("", Text::as_str));
+    row.list("performances", performances, |out, PerformanceRow { performance, at, free }| {
+        let mut row = Object::begin(out);
+        row.text("performance", performance.as_str()).text("at", at).number("free", *free);
+        row.end();
+    });
+    row.end();
+}
+
+fn write_seats<'r, 'o>(reply: &'r mut Object<'o>, seats: &[SeatId]) -> &'r mut Object<'o> {
+    reply.list("seats", seats, |out, seat| push_json(out, seat.as_str()))
+}
+
+fn write_status<'r, 'o>(
+    reply: &'r mut Object<'o>,
+    map: &SeatMap,
+    status: &[SeatStatus],
+) -> &'r mut Object<'o> {
+    reply.object("seats", |seats| {
+        for (seat, status) in map.ids().iter().zip(status) {
+            seats.entry(seat.as_str(), |out| push_json(out, status.as_str()));
+        }
+    })
 }

@@ -28,9 +28,16 @@ pub(super) enum Field {
     To,
     Prefix,
     Limit,
+    Secret,
+    Lobby,
+    Participant,
+    Performance,
+    Seats,
+    Best,
+    Reservation,
 }
 
-const FIELDS: [(Field, &str); 15] = [
+const FIELDS: [(Field, &str); 22] = [
     (Field::Op, "op"),
     (Field::Id, "id"),
     (Field::Nick, "nick"),
@@ -46,6 +53,13 @@ const FIELDS: [(Field, &str); 15] = [
     (Field::To, "to"),
     (Field::Prefix, "prefix"),
     (Field::Limit, "limit"),
+    (Field::Secret, "secret"),
+    (Field::Lobby, "lobby"),
+    (Field::Participant, "participant"),
+    (Field::Performance, "performance"),
+    (Field::Seats, "seats"),
+    (Field::Best, "best"),
+    (Field::Reservation, "reservation"),
 ];
 
 impl Field {
@@ -54,7 +68,7 @@ impl Field {
     }
 }
 
-/// A value as it was written. What lists and objects hold is of no use to any op.
+/// A value as it was written. What objects hold is of no use to any op, nor are lists of other things than strings.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Value<'a> {
     #[default]
@@ -63,6 +77,8 @@ pub(super) enum Value<'a> {
     Bool(bool),
     Number(serde_json::Number),
     Text(Cow<'a, str>),
+    /// A list of strings, which may be empty.
+    Texts(Vec<Cow<'a, str>>),
     List,
     Object,
 }
@@ -76,6 +92,7 @@ impl Value<'_> {
             Value::Bool(is) => is.to_string(),
             Value::Number(number) => number.to_string(),
             Value::Text(_) => "a string".to_owned(),
+            Value::Texts(_) => "a list of strings".to_owned(),
             Value::List => "a list".to_owned(),
             Value::Object => "an object".to_owned(),
         }
@@ -200,8 +217,16 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Value<'de>, S::Error> {
-        while list.next_element::<Value<'de>>()?.is_some() {}
-        Ok(Value::List)
+        let mut texts = Vec::new();
+        while let Some(element) = list.next_element::<Value<'de>>()? {
+            let Value::Text(text) = element else {
+                // The rest is read all the same: it has to be JSON.
+                while list.next_element::<Value<'de>>()?.is_some() {}
+                return Ok(Value::List);
+            };
+            texts.push(text);
+        }
+        Ok(Value::Texts(texts))
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value<'de>, M::Error> {

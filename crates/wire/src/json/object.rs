@@ -26,14 +26,27 @@ impl<'o> Object<'o> {
 
     /// Writes the name, and gives what the value is to be written to.
     pub(crate) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
-        if !self.is_empty {
-            self.out.push(b',');
-        }
-        self.is_empty = false;
+        self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(name.as_bytes());
         self.out.extend_from_slice(b"\":");
         self.out
+    }
+
+    /// Writes an entry of a map: its name may be anybody's words.
+    pub(crate) fn entry(&mut self, name: &str, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        self.separate();
+        push_json(self.out, name);
+        self.out.push(b':');
+        write(self.out);
+        self
+    }
+
+    fn separate(&mut self) {
+        if !self.is_empty {
+            self.out.push(b',');
+        }
+        self.is_empty = false;
     }
 
     pub(crate) fn text(&mut self, name: &'static str, text: &str) -> &mut Self {
@@ -52,10 +65,7 @@ impl<'o> Object<'o> {
     }
 
     pub(crate) fn at(&mut self, name: &'static str, at: Timestamp) -> &mut Self {
-        let out = self.name(name);
-        out.push(b'"');
-        AT.print_timestamp(&at.to_jiff(), StdIoWrite(&mut *out)).expect("a Vec takes every write");
-        out.push(b'"');
+        push_at(self.name(name), at);
         self
     }
 
@@ -83,6 +93,13 @@ impl<'o> Object<'o> {
         out.push(b']');
         self
     }
+}
+
+/// Writes a moment.
+pub(crate) fn push_at(out: &mut Vec<u8>, at: Timestamp) {
+    out.push(b'"');
+    AT.print_timestamp(&at.to_jiff(), StdIoWrite(&mut *out)).expect("a Vec takes every write");
+    out.push(b'"');
 }
 
 /// Writes any value, escaping what has to be.

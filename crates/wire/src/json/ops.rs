@@ -1,12 +1,14 @@
 //! The ops of the JSON encoding: the one table from which parsing, what a refusal suggests and the reference are made.
 //! To add an op, add a row here and run the tests with `UPDATE_EXPECT=1`.
 
-use madang_room::{Key, NameError, Nick, ROOM_BYTES_MAX, Refusal, RoomName, Seq, Text};
+use std::borrow::Cow;
+
+use madang_room::{Code, Key, NameError, Nick, ROOM_BYTES_MAX, Refusal, RoomName, SeatId, Seq, Text, Wanted};
 use smol_str::SmolStr;
 
 use super::fields::{Field, Fields, Value};
 use crate::wording::{excerpt, nearest};
-use crate::{HISTORY_EVENTS_MAX, Op, ROOMS_MAX};
+use crate::{HISTORY_EVENTS_MAX, Op, ROOMS_MAX, Secret};
 
 /// Events in an answer to `history`, and rooms in one to `rooms`, where it isn't said how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -117,6 +119,104 @@ pub(super) const OPS: &[OpRow] = &[
             Ok(Op::History { room, after, before, limit, said_only: false })
         },
     },
+    OpRow {
+        name: "host",
+        fields: "secret",
+        reply: "",
+        read: |ask| {
+            let secret = ask.required(Field::Secret, ask.str(Field::Secret)?)?;
+            Ok(Op::Host { secret: Secret::new(secret) })
+        },
+    },
+    OpRow {
+        name: "checkin",
+        fields: "lobby, participant",
+        reply: "`group`, `room` (the group's, joined by this)",
+        read: |ask| {
+            let participant = ask.required(Field::Participant, ask.str(Field::Participant)?)?.into();
+            Ok(Op::Checkin { lobby: Some(ask.lobby()?), participant })
+        },
+    },
+    OpRow {
+        name: "checkout",
+        fields: "lobby",
+        reply: "`group`, `seconds` (how long they were in it)",
+        read: |ask| Ok(Op::Checkout { lobby: Some(ask.lobby()?) }),
+    },
+    OpRow {
+        name: "groups",
+        fields: "lobby",
+        reply: "`groups`: a list of `{\"group\",\"participants\"}`",
+        read: |ask| Ok(Op::Groups { lobby: Some(ask.lobby()?) }),
+    },
+    OpRow {
+        name: "clap",
+        fields: "lobby",
+        reply: "`claps`",
+        read: |ask| Ok(Op::Clap { lobby: Some(ask.lobby()?) }),
+    },
+    OpRow {
+        name: "broadcast",
+        fields: "lobby, text",
+        reply: "`seq`",
+        read: |ask| Ok(Op::Broadcast { lobby: Some(ask.lobby()?), text: ask.text()? }),
+    },
+    OpRow {
+        name: "shows",
+        fields: "",
+        reply: "`shows`: a list of `{\"show\",\"title\",\"place\",\"performances\"}`, and in that \
+                `{\"performance\",\"at\",\"free\"}`",
+        read: |_| Ok(Op::Shows),
+    },
+    OpRow {
+        name: "watch",
+        fields: "performance, after?, epoch?",
+        reply: "as `join`, and `seats`: `free`, `held` or `reserved` by seat, and `mine`: until when by seat",
+        read: |ask| {
+            let (after, epoch) = (ask.seq(Field::After)?, ask.token(Field::Epoch)?);
+            Ok(Op::Watch { performance: ask.performance()?, after, epoch })
+        },
+    },
+    OpRow {
+        name: "hold",
+        fields: "performance, seats?, best?",
+        reply: "`seats`, `until`",
+        read: |ask| {
+            let performance = Some(ask.performance()?);
+            let wanted = match (ask.seats()?, ask.number(Field::Best, u32::MAX.into())?) {
+                (Some(seats), None) => Wanted::Seats(seats),
+                (None, Some(best)) => Wanted::Best(u32::try_from(best).unwrap_or(u32::MAX)),
+                _ => return Err(ask.bad("takes either \"seats\" or \"best\", a number")),
+            };
+            Ok(Op::Hold { performance, wanted })
+        },
+    },
+    OpRow {
+        name: "release",
+        fields: "performance, seats?",
+        reply: "`seats`",
+        read: |ask| Ok(Op::Release { performance: Some(ask.performance()?), seats: ask.seats()? }),
+    },
+    OpRow {
+        name: "reserve",
+        fields: "performance, seats?, key?",
+        reply: "`seats`, `reservation` (the code)",
+        read: |ask| {
+            let performance = Some(ask.performance()?);
+            Ok(Op::Reserve { performance, seats: ask.seats()?, key: ask.key()? })
+        },
+    },
+    OpRow {
+        name: "cancel",
+        fields: "performance, reservation",
+        reply: "`seats`",
+        read: |ask| {
+            let performance = Some(ask.performance()?);
+            let code = ask.required(Field::Reservation, ask.str(Field::Reservation)?)?;
+            let reservation = Code::parse(code).ok_or(Refusal::NoSuchReservation)?;
+            Ok(Op::Cancel { performance, reservation })
+        },
+    },
     OpRow { name: "ping", fields: "", reply: "", read: |_| Ok(Op::Ping) },
     OpRow { name: "bye", fields: "", reply: "then the connection is closed", read: |_| Ok(Op::Bye) },
 ];
@@ -205,6 +305,24 @@ impl Ask<'_, '_> {
 
     fn room(&self) -> Result<RoomName, Refusal> {
         self.required(Field::Room, self.name(Field::Room, RoomName::parse)?)
+    }
+
+    fn lobby(&self) -> Result<RoomName, Refusal> {
+        self.required(Field::Lobby, self.name(Field::Lobby, RoomName::parse)?)
+    }
+
+    fn performance(&self) -> Result<RoomName, Refusal> {
+        self.required(Field::Performance, self.name(Field::Performance, RoomName::parse)?)
+    }
+
+    fn seats(&self) -> Result<Option<Vec<SeatId>>, Refusal> {
+        let seat =
+            |raw: &Cow<'_, str>| SeatId::parse(raw).ok_or_else(|| Refusal::BadSeat { seat: excerpt(raw) });
+        match self.fields.get(Field::Seats) {
+            Value::Absent => Ok(None),
+            Value::Texts(seats) => seats.iter().map(seat).collect::<Result<_, _>>().map(Some),
+            _ => Err(self.wrong(Field::Seats, "a list of seats, as [\"A-1-4\"],")),
+        }
     }
 
     fn text(&self) -> Result<Text, Refusal> {

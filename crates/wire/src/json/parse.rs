@@ -55,7 +55,7 @@ pub(crate) enum Shape {
 /// What `text` is, where all of it is JSON of at most 128 levels and every number and character in it exists.
 pub(crate) fn shape(text: &str) -> Result<Shape, serde_json::Error> {
     Ok(match serde_json::from_str(text)? {
-        Value::List => Shape::List,
+        Value::List | Value::Texts(_) => Shape::List,
         Value::Object => Shape::Object,
         Value::Text(_) => Shape::Text,
         _ => Shape::Other,

@@ -1,10 +1,10 @@
 //! The commands of the text encoding: the one table from which parsing, `/help`, completion and the reference are
 //! made. To add a command, add a row here and run the tests with `UPDATE_EXPECT=1`.
 
-use madang_room::{Nick, Refusal, RoomName, Text};
+use madang_room::{Code, Nick, Refusal, RoomName, SeatId, Text, Wanted};
 
 use crate::wording::{excerpt, nearest};
-use crate::{HISTORY_EVENTS_MAX, Op};
+use crate::{HISTORY_EVENTS_MAX, Op, Secret};
 
 /// Messages that `/history` shows where it isn't said how many.
 const HISTORY_DEFAULT: usize = 20;
@@ -137,6 +137,129 @@ pub(super) const COMMANDS: &[Command] = &[
         },
     },
     Command {
+        name: "checkin",
+        aliases: &[],
+        arguments: "ID",
+        summary: "get a place in a group of the lobby",
+        details: &[
+            "Answered with the group's number; what you type is said in the group from then on.",
+            "On a lobby's own listener the slash may be left out, as with checkout, groups and clap.",
+        ],
+        read: |command, rest| Ok(Op::Checkin { lobby: None, participant: command.required(rest)?.into() }),
+    },
+    Command {
+        name: "checkout",
+        aliases: &[],
+        arguments: "",
+        summary: "give your place in the group back",
+        details: &["Answered with how long you had it."],
+        read: |command, rest| command.nothing(rest).map(|()| Op::Checkout { lobby: None }),
+    },
+    Command {
+        name: "groups",
+        aliases: &[],
+        arguments: "",
+        summary: "list the groups and who is in each",
+        details: &[],
+        read: |command, rest| command.nothing(rest).map(|()| Op::Groups { lobby: None }),
+    },
+    Command {
+        name: "clap",
+        aliases: &[],
+        arguments: "",
+        summary: "clap, for the whole lobby to see",
+        details: &[],
+        read: |command, rest| command.nothing(rest).map(|()| Op::Clap { lobby: None }),
+    },
+    Command {
+        name: "broadcast",
+        aliases: &[],
+        arguments: "TEXT",
+        summary: "say something to every group of the lobby",
+        details: &["Only a host can."],
+        read: |command, rest| {
+            let text = Text::parse(command.required(rest)?).map_err(Refusal::BadText)?;
+            Ok(Op::Broadcast { lobby: None, text })
+        },
+    },
+    Command {
+        name: "host",
+        aliases: &[],
+        arguments: "SECRET",
+        summary: "become a host",
+        details: &["The secret is in the file that the server's configuration names."],
+        read: |command, rest| Ok(Op::Host { secret: Secret::new(command.required(rest)?) }),
+    },
+    Command {
+        name: "shows",
+        aliases: &[],
+        arguments: "",
+        summary: "list the shows and their performances",
+        details: &[],
+        read: |command, rest| command.nothing(rest).map(|()| Op::Shows),
+    },
+    Command {
+        name: "watch",
+        aliases: &[],
+        arguments: "SHOW/PERFORMANCE",
+        summary: "follow a performance's seats live",
+        details: &["It is your current performance from then on, which the next five commands are about."],
+        read: |command, rest| {
+            let performance = room(command.required(rest)?)?;
+            Ok(Op::Watch { performance, after: None, epoch: None })
+        },
+    },
+    Command {
+        name: "seats",
+        aliases: &[],
+        arguments: "",
+        summary: "draw the seats",
+        details: &[],
+        read: |command, rest| command.nothing(rest).map(|()| Op::Seats { performance: None }),
+    },
+    Command {
+        name: "hold",
+        aliases: &[],
+        arguments: "SEAT...",
+        summary: "keep seats for yourself for a while, all of them or none",
+        details: &["/hold best 3 takes the best 3 that are free side by side."],
+        read: |command, rest| {
+            let (first, count) = rest.split_once(is_blank).unwrap_or((rest, ""));
+            let wanted = match first {
+                "best" | "--best" => Wanted::Best(command.number(count.trim_start_matches(is_blank), 1)?),
+                _ => Wanted::Seats(seats(rest)?.ok_or_else(|| command.usage())?),
+            };
+            Ok(Op::Hold { performance: None, wanted })
+        },
+    },
+    Command {
+        name: "release",
+        aliases: &[],
+        arguments: "[SEAT...]",
+        summary: "give back seats that you hold, or all of them",
+        details: &[],
+        read: |_, rest| Ok(Op::Release { performance: None, seats: seats(rest)? }),
+    },
+    Command {
+        name: "reserve",
+        aliases: &[],
+        arguments: "[SEAT...]",
+        summary: "take seats for good: those that you hold, or free ones",
+        details: &["Answered with a code: whoever has it may cancel the reservation."],
+        read: |_, rest| Ok(Op::Reserve { performance: None, seats: seats(rest)?, key: None }),
+    },
+    Command {
+        name: "cancel",
+        aliases: &[],
+        arguments: "CODE",
+        summary: "give a reservation back",
+        details: &[],
+        read: |command, rest| {
+            let reservation = Code::parse(command.required(rest)?).ok_or(Refusal::NoSuchReservation)?;
+            Ok(Op::Cancel { performance: None, reservation })
+        },
+    },
+    Command {
         name: "json",
         aliases: &[],
         arguments: "",
@@ -220,6 +343,14 @@ fn optional(rest: &str) -> Option<&str> {
 
 fn nick(raw: &str) -> Result<Nick, Refusal> {
     Nick::parse(raw).map_err(|why| Refusal::BadName { name: excerpt(raw), why })
+}
+
+/// Seats with blanks or commas between them; `None` where there are none.
+fn seats(rest: &str) -> Result<Option<Vec<SeatId>>, Refusal> {
+    let named = rest.split(|c| is_blank(c) || c == ',').filter(|raw| !raw.is_empty());
+    let seat = |raw| SeatId::parse(raw).ok_or_else(|| Refusal::BadSeat { seat: excerpt(raw) });
+    let seats = named.map(seat).collect::<Result<Vec<_>, _>>()?;
+    Ok((!seats.is_empty()).then_some(seats))
 }
 
 fn room(raw: &str) -> Result<RoomName, Refusal> {

@@ -1,11 +1,14 @@
 //! Answers, events and notices to text lines.
 
+use std::time::Duration;
+
 use itoa::Buffer;
 use jiff::tz::TimeZone;
-use madang_room::{Entry, Event, Nick, Presence, Refusal, RoomName, Timestamp};
+use madang_room::{Entry, Event, Nick, Participant, Presence, Refusal, RoomName, Timestamp};
 
+use super::seats;
 use crate::wording::{message, printable};
-use crate::{Answer, Bye, Happening, History, Joined, Notice, RoomRow, Welcome};
+use crate::{Answer, Bye, GroupRow, Happening, History, Joined, Notice, RoomRow, Welcome};
 
 /// The forms that a happening's line can have. Members who read the same form get the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,11 +51,24 @@ pub fn encode_happening(out: &mut Vec<u8>, room: &RoomName, happening: Happening
             Event::Capacity { from, capacity } => {
                 line(&["* ", from.as_str(), SET_CAPACITY, number.format(*capacity), no_limit(*capacity)]);
             }
-            Event::Created { .. } => {}
+            Event::Clapped { claps } => line(&["* claps ", number.format(*claps)]),
+            Event::Announced { from, text } => line(&["* ", from.as_str(), TO_ALL, text.as_str()]),
+            Event::Seats(seats) => {
+                let status = seats.now.status().as_str();
+                seats.seats.iter().for_each(|seat| line(&["* seat ", seat.as_str(), " ", status]));
+            }
+            // Who is in a group, its members hear as presence, and nobody else.
+            Event::Created { .. } | Event::Grouped { .. } | Event::Ungrouped { .. } => {}
         },
         Happening::Presence(presence) => match presence {
             Presence::Joined { nick } => line(&["* ", nick.as_str(), " joined"]),
             Presence::Left { nick, .. } => line(&["* ", nick.as_str(), " left"]),
+            Presence::Grouped { participant, group, .. } => {
+                line(&["* ", participant.as_str(), " joined group ", number.format(*group)]);
+            }
+            Presence::Ungrouped { participant, group, .. } => {
+                line(&["* ", participant.as_str(), " left group ", number.format(*group)]);
+            }
             Presence::Renamed { from, to } => line(&["* ", from.as_str(), " is now ", to.as_str()]),
             Presence::Count { count } => line(&["* ", number.format(*count), " here"]),
         },
@@ -92,6 +108,28 @@ pub fn encode_answer(out: &mut Vec<u8>, answer: &Answer, tz: &TimeZone, crlf: bo
         }
         Answer::Who { count, .. } => line(&["* ", Buffer::new().format(*count), " here"]),
         Answer::History(history) => encode_history(out, history, tz, crlf),
+        Answer::Host => line(&["* you are a host"]),
+        Answer::CheckedIn { group, .. } => line(&["* group ", Buffer::new().format(*group)]),
+        Answer::CheckedOut { group, stayed } => {
+            let (mut number, stayed) = (Buffer::new(), in_words(*stayed));
+            line(&["* checked out of group ", number.format(*group), " after ", &stayed]);
+        }
+        Answer::Groups { groups } if groups.is_empty() => line(&["* nobody has checked in"]),
+        Answer::Groups { groups } => groups.iter().for_each(|GroupRow { group, participants }| {
+            let participants: Vec<&str> = participants.iter().map(Participant::as_str).collect();
+            line(&["* group ", Buffer::new().format(*group), ": ", &participants.join(", ")]);
+        }),
+        Answer::Clapped { claps } => line(&["* claps ", Buffer::new().format(*claps)]),
+        Answer::Shows { shows } => seats::encode_shows(shows, line),
+        Answer::Watching(watching) => seats::encode_watching(watching, tz, line),
+        Answer::Seats(seating) => seats::draw(seating, line),
+        Answer::Held { seats, until } => seats::encode_held(seats, *until, tz, line),
+        Answer::Released { seats } if seats.is_empty() => line(&["* you hold no seats"]),
+        Answer::Released { seats } => line(&["* you gave back ", &seats::listed(seats)]),
+        Answer::Cancelled { seats } => line(&["* cancelled ", &seats::listed(seats)]),
+        Answer::Reserved { seats, reservation } => {
+            line(&["* reserved ", &seats::listed(seats), ": code ", &reservation.to_string()]);
+        }
         Answer::Echo { on } => line(&["* echo is ", if *on { "on" } else { "off" }]),
         Answer::Help { lines } => lines.iter().for_each(|help| line(&["* ", &printable(help)])),
         Answer::Pong => line(&["* pong"]),
@@ -130,6 +168,7 @@ pub fn encode_notice(out: &mut Vec<u8>, notice: &Notice, crlf: bool) {
 }
 
 const SET_TOPIC: &str = " set the topic: ";
+const TO_ALL: &str = " to all groups: ";
 const SET_CAPACITY: &str = " set the capacity to ";
 const LISTS_COMMANDS: &str = ", /help lists the commands";
 
@@ -144,10 +183,23 @@ fn encode_history(out: &mut Vec<u8>, history: &History, tz: &TimeZone, crlf: boo
     for Entry { at, event, .. } in &history.events {
         let time = time_of_day(*at, tz);
         let time = str::from_utf8(&time).unwrap_or("??:??");
+        let seats_changed;
         let parts: &[&str] = match event {
             Event::Created { .. } => continue,
             Event::Said { from, text, .. } => &["<", from.as_str(), "> ", text.as_str()],
             Event::Topic { from, text } => &[from.as_str(), SET_TOPIC, text.as_str()],
+            Event::Announced { from, text } => &[from.as_str(), TO_ALL, text.as_str()],
+            Event::Clapped { claps } => &["claps ", number.format(*claps)],
+            Event::Grouped { participant, group, .. } => {
+                &[participant.as_str(), " joined group ", number.format(*group)]
+            }
+            Event::Ungrouped { participant, group } => {
+                &[participant.as_str(), " left group ", number.format(*group)]
+            }
+            Event::Seats(changes) => {
+                seats_changed = seats::listed(&changes.seats);
+                &["seats ", &seats_changed, " ", changes.now.status().as_str()]
+            }
             Event::Capacity { from, capacity } => {
                 &[from.as_str(), SET_CAPACITY, number.format(*capacity), no_limit(*capacity)]
             }
@@ -167,6 +219,18 @@ fn time_of_day(at: Timestamp, tz: &TimeZone) -> [u8; 5] {
     let digits = |n: i8| [b'0' + n.unsigned_abs() / 10, b'0' + n.unsigned_abs() % 10];
     let ([h, h2], [m, m2]) = (digits(time.hour()), digits(time.minute()));
     [h, h2, b':', m, m2]
+}
+
+/// How long something took, in its two largest units: `1h 12m`.
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        _ => format!("{days}d {hours}h"),
+    }
 }
 
 fn push_line(out: &mut Vec<u8>, parts: &[&str], crlf: bool) {

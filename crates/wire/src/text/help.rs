@@ -5,7 +5,7 @@ use madang_room::Refusal;
 use super::commands::{COMMANDS, Command, find};
 
 /// Columns for what is typed, in the list.
-const SYNOPSIS_WIDTH: usize = 18;
+const SYNOPSIS_WIDTH: usize = 23;
 
 /// The lines of `/help`, or of `/help COMMAND`, where the slash may be left out.
 pub fn help(command: Option<&str>) -> Result<Vec<String>, Refusal> {

@@ -10,13 +10,14 @@ mod commands;
 mod encode;
 mod help;
 mod parse;
+mod seats;
 
 pub use commands::command_names;
 pub use encode::{Form, encode_answer, encode_happening, encode_notice, encode_refusal};
 pub use help::help;
 #[cfg(test)]
 pub(crate) use help::reference;
-pub use parse::{looks_like_http, parse};
+pub use parse::{looks_like_http, parse, parse_in_lobby};
 
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,24 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
     Ok(Request { id: None, op })
 }
 
+/// As [`parse`], for a lobby's own listener: there `checkin`, `checkout`, `groups` and `clap` need no slash.
+///
+/// People also say such words. A line is a command only where it is nothing else: the word alone, or for `checkin` with
+/// one more, its id.
+pub fn parse_in_lobby(line: &[u8]) -> Result<Request, Refusal> {
+    let mut words = line.strip_prefix(BOM).unwrap_or(line).split(|byte| matches!(byte, b' ' | b'\t'));
+    let mut words = words.by_ref().filter(|word| !word.is_empty());
+    let first = words.next().unwrap_or_default();
+    let others = words.count();
+    let is =
+        |name: &str, others_max: usize| first.eq_ignore_ascii_case(name.as_bytes()) && others <= others_max;
+    if is("checkin", 1) || is("checkout", 0) || is("groups", 0) || is("clap", 0) {
+        let line = line.strip_prefix(BOM).unwrap_or(line).trim_ascii_start();
+        return parse(&[b"/", line].concat());
+    }
+    parse(line)
+}
+
 fn say(text: &str) -> Result<Op, Refusal> {
     Ok(Op::Say { room: None, text: Text::parse(text).map_err(Refusal::BadText)?, key: None })
 }
