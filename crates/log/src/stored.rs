@@ -404,7 +404,7 @@ mod tests {
         assert!(matches!(row(b"body", 1, 2).decode(sum ^ 1), Err(DecodeError::Checksum)));
     }
 
-    fn session() -> impl Strategy<Value = SessionId> {
+    fn session() -> impl Strategy<Value = SessionId> + Clone {
         any::<[u8; 16]>().prop_map(SessionId)
     }
 

@@ -343,7 +343,6 @@ struct Ask<'s> {
 
 impl Ask<'_> {
     fn standing(&self, at: u32) -> Standing {
-        let is_former = || self.show.former.get(&at) == Some(&self.session);
         match self.show.seats[at as usize] {
             Seat::Reserved { .. } => Standing::Taken,
             Seat::Held { session, until } if until > self.now => {
@@ -353,11 +352,17 @@ impl Ask<'_> {
                     Standing::Taken
                 }
             }
-            Seat::Held { session, .. } if session == self.session => Standing::Ended,
-            // As if `Expire` had said so: its holder would be the former one now.
-            Seat::Held { .. } => Standing::Free,
-            Seat::Free if is_former() => Standing::Ended,
-            Seat::Free => Standing::Free,
+            Seat::Held { .. } | Seat::Free if self.was_own(at) => Standing::Ended,
+            Seat::Held { .. } | Seat::Free => Standing::Free,
+        }
+    }
+
+    /// Is the last hold of the seat that has ended the session's? As if [`ShowCommand::Expire`] came before every
+    /// command.
+    fn was_own(&self, at: u32) -> bool {
+        match self.show.seats[at as usize] {
+            Seat::Held { session, until } if until <= self.now => session == self.session,
+            _ => self.show.former.get(&at) == Some(&self.session),
         }
     }
 
@@ -491,10 +496,10 @@ impl Ask<'_> {
         if !own.is_empty() {
             return Ok(own);
         }
-        let ended = self.show.held_by.get(&self.session).and_then(|slots| slots.first());
-        let former =
-            || self.show.former.iter().find(|(_, session)| **session == self.session).map(|(at, _)| at);
-        match ended.or_else(former) {
+        let ended = self.show.held_by.get(&self.session).into_iter().flatten();
+        let former = self.show.former.iter().filter(|(_, session)| **session == self.session);
+        let first = ended.chain(former.map(|(at, _)| at)).filter(|at| self.was_own(**at)).min();
+        match first {
             Some(at) if self.standing(*at) == Standing::Ended => Err(self.ended(*at)),
             Some(at) => Err(self.taken(*at)),
             None => Err(Refusal::NothingHeld { performance: self.show.name.clone() }),
