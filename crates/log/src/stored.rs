@@ -353,9 +353,12 @@ mod tests {
         let mina = Nick::parse("mina").unwrap();
         let by = SessionId(1u128.to_be_bytes());
         assert_eq!(record.entries()[0].event, Event::Created { from: mina.clone(), by });
-        let once = Some(Box::new(Once { session: by, key: Key::parse("k1").unwrap() }));
+        let once = Once { session: by, key: Key::parse("k1").unwrap() };
         let text = Text::parse("hi \"you\"").unwrap();
-        assert_eq!(record.entries()[1].event, Event::Said { from: mina, text, once: once.clone() });
+        assert_eq!(
+            record.entries()[1].event,
+            Event::Said { from: mina, text, once: Some(Box::new(once.clone())) }
+        );
         assert_eq!((record.last(), record.at()), (Seq(13), Timestamp(7)));
         let participant = Participant::parse("J001").unwrap();
         assert_eq!(record.entries()[5].event, Event::Grouped { participant, group: 3, by });
@@ -365,7 +368,7 @@ mod tests {
         };
         let held = SeatsNow::Held { by, until: Timestamp(300_007) };
         assert_eq!(record.entries()[9].event, seats(&["A-1-1", "A-1-2"], held));
-        let asked = Some(Box::new(Asked { once: *once.unwrap(), fingerprint: u64::MAX }));
+        let asked = Some(Box::new(Asked { once, fingerprint: u64::MAX }));
         let reserved = SeatsNow::Reserved { code: Code::parse("7KQ2MXP5").unwrap(), asked };
         assert_eq!(record.entries()[11].event, seats(&["A-1-2"], reserved));
     }

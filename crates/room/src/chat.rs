@@ -117,14 +117,12 @@ impl Chat {
     pub fn apply(&mut self, seq: Seq, event: &Event) {
         match event {
             Event::Created { by, .. } => self.creator = Some(*by),
-            Event::Said { text, once, .. } => {
-                if let Some(once) = once {
-                    self.said_once.insert(seq, (**once).clone(), fingerprint(text.as_str().as_bytes()));
-                }
+            Event::Said { text, once: Some(once), .. } => {
+                self.said_once.insert(seq, (**once).clone(), fingerprint(text.as_str().as_bytes()));
             }
             Event::Topic { text, .. } => self.topic = Some(text.clone()),
             Event::Capacity { capacity, .. } => self.capacity = Some(*capacity),
-            // Another kind of room's: no `decide` of this one makes it.
+            // What is said without a key leaves no trace here, nor does what happens in rooms of other kinds.
             _ => {}
         }
     }

@@ -262,7 +262,7 @@ impl Lobby {
 
     /// What somebody without a place is told, also when they just say something: how to get one.
     pub fn not_checked_in(&self) -> Refusal {
-        Refusal::NotCheckedIn { lobby: self.name.clone(), pattern: self.settings.pattern.clone() }
+        Refusal::NotCheckedIn { lobby: self.name.clone(), pattern: Box::new(self.settings.pattern.clone()) }
     }
 
     /// Records what happened. Cannot fail: an event is history, and history is not refused.
@@ -336,10 +336,13 @@ impl Lobby {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedLobby {
-    /// Each group's number and members, oldest first: `(participant, session, since)`.
-    groups: Vec<(u32, Vec<(String, String, Timestamp)>)>,
+    /// Each group's number and members, oldest first.
+    groups: Vec<(u32, Vec<SavedPlace>)>,
     claps: u64,
 }
+
+/// `(participant, session, since)`.
+type SavedPlace = (String, String, Timestamp);
 
 #[cfg(test)]
 mod tests;

@@ -101,7 +101,7 @@ impl IdPattern {
     pub fn participant(&self, raw: &str) -> Result<Participant, Refusal> {
         self.number(raw).map(|number| self.id(number)).ok_or_else(|| Refusal::BadParticipant {
             participant: raw.chars().take(EXCERPT_CHARS_MAX).collect(),
-            pattern: self.clone(),
+            pattern: Box::new(self.clone()),
         })
     }
 

@@ -44,9 +44,9 @@ pub enum Refusal {
     #[error("{participant} is checked in by somebody else, in group {group}")]
     IdInUse { participant: Participant, group: u32 },
     #[error("you are not checked in at {lobby}; write checkin and your id, such as checkin {}", .pattern.first())]
-    NotCheckedIn { lobby: RoomName, pattern: IdPattern },
+    NotCheckedIn { lobby: RoomName, pattern: Box<IdPattern> },
     #[error("{participant:?} is no id here; ids go from {} to {}", .pattern.first(), .pattern.last())]
-    BadParticipant { participant: String, pattern: IdPattern },
+    BadParticipant { participant: String, pattern: Box<IdPattern> },
     #[error("only a host may do this; /host and the secret make you one")]
     NotAHost,
     #[error("that is not the secret that makes a host")]
