@@ -20,6 +20,12 @@ fuzz_target!(|input: &[u8]| {
     for line in &got.lines {
         assert!((1..=LINE_BYTES_MAX).contains(&line.len()));
         text::looks_like_http(line);
+        // At a lobby's door a line is a command more often, and otherwise the same.
+        if let Err(refusal) = text::parse_in_lobby(line) {
+            let mut out = Vec::new();
+            text::encode_refusal(&mut out, &refusal, false);
+            assert!(is_safe_line(&out, false));
+        }
         match text::parse(line).map(|request| request.op) {
             Ok(Op::Say { text, .. }) => {
                 let event = Event::Said { from: Nick::guest(1), text, once: None };

@@ -1,11 +1,18 @@
 //! Values for tests: short ways to write them, and strategies for any of them.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use madang_room::{
-    Entry, Event, NameError, Nick, Presence, Refusal, RoomName, Seq, Text, TextError, Timestamp, WhyLeft,
+    Asked, Code, Entry, Event, IdPattern, Key, NameError, Nick, Once, Participant, Presence, Refusal,
+    RoomName, SeatArea, SeatId, SeatMap, SeatStatus, Seats, SeatsNow, Seq, SessionId, Text, TextError,
+    Timestamp, WhyLeft,
 };
 use proptest::prelude::*;
 
-use crate::{Answer, Bye, History, Joined, Notice, RoomRow};
+use crate::{
+    Answer, Bye, GroupRow, History, Joined, Notice, PerformanceRow, RoomRow, Seating, ShowRow, Watching,
+};
 
 pub(crate) fn nick(name: &str) -> Nick {
     Nick::parse(name).unwrap()
@@ -28,22 +35,56 @@ pub(crate) fn said(from: &str, text: &str) -> Event {
     Event::Said { from: nick(from), text: words(text), once: None }
 }
 
-/// One of each kind of event.
-pub(crate) fn events() -> [Event; 4] {
+pub(crate) fn id(text: &str) -> Participant {
+    Participant::parse(text).unwrap()
+}
+
+pub(crate) fn seats(list: &str) -> Vec<SeatId> {
+    list.split_whitespace().map(|seat| SeatId::parse(seat).unwrap()).collect()
+}
+
+pub(crate) fn code() -> Code {
+    Code::parse("7KQ2MXP4").unwrap()
+}
+
+fn seats_event(list: &str, now: SeatsNow) -> Event {
+    Event::Seats(Box::new(Seats { seats: seats(list), now }))
+}
+
+/// Half past seven in Korea, when a hold ends.
+pub(crate) const UNTIL: Timestamp = Timestamp(1_795_170_910_000);
+
+/// One of each kind of event, and of each that seats can become.
+pub(crate) fn events() -> [Event; 11] {
+    let asked = Asked { once: Once { session: SECRET, key: Key::parse("k").unwrap() }, fingerprint: 7 };
     [
         Event::Created { from: nick("mina"), by: madang_room::SessionId([7; 16]) },
         said("jun", "hi"),
         Event::Topic { from: nick("mina"), text: words("today") },
         Event::Capacity { from: nick("mina"), capacity: 5 },
+        Event::Grouped { participant: id("J002"), group: 3, by: SECRET },
+        Event::Ungrouped { participant: id("J002"), group: 3 },
+        Event::Clapped { claps: 17 },
+        Event::Announced { from: nick("mina"), text: words("five minutes") },
+        seats_event("A-1-4 A-1-5", SeatsNow::Held { by: SECRET, until: UNTIL }),
+        seats_event("A-1-4", SeatsNow::Reserved { code: code(), asked: Some(Box::new(asked)) }),
+        seats_event("A-1-5", SeatsNow::Free),
     ]
 }
 
+/// A session that is told to nobody: 128 bits that no test expects anywhere.
+pub(crate) const SECRET: SessionId = SessionId([0x5e; 16]);
+
 /// One of each kind of presence.
-pub(crate) fn presences() -> [Presence; 5] {
+pub(crate) fn presences() -> [Presence; 8] {
+    let ungrouped = |why| Presence::Ungrouped { nick: nick("mina"), participant: id("J002"), group: 3, why };
     [
         Presence::Joined { nick: nick("mina") },
         Presence::Left { nick: nick("mina"), why: None },
         Presence::Left { nick: nick("mina"), why: Some(WhyLeft::Lost) },
+        Presence::Grouped { nick: nick("mina"), participant: id("J002"), group: 3 },
+        ungrouped(None),
+        ungrouped(Some(WhyLeft::Lost)),
         Presence::Renamed { from: nick("mina"), to: nick("jun") },
         Presence::Count { count: 1234 },
     ]
@@ -77,6 +118,28 @@ pub(crate) fn joined() -> Joined {
         topic: None,
         reset: false,
     }
+}
+
+/// Two sections with an aisle, in which one seat is held and one is reserved.
+pub(crate) fn seating() -> Seating {
+    let area = |section: &str, rows: &str, seats: &str, price| SeatArea {
+        section: section.into(),
+        rows: rows.into(),
+        seats: seats.into(),
+        price,
+    };
+    let map = Arc::new(SeatMap::new(vec![area("A", "1", "1-3,5", 50_000), area("A", "2", "2", 1)]).unwrap());
+    let status =
+        vec![SeatStatus::Free, SeatStatus::Held, SeatStatus::Reserved, SeatStatus::Free, SeatStatus::Held];
+    let performance = room("hamlet/1");
+    Seating { performance, epoch: "e7".into(), seq: Seq(812), map, status, mine: seats("A-1-2") }
+}
+
+pub(crate) fn watching() -> Watching {
+    let Seating { map, status, .. } = seating();
+    let joined = Joined { room: room("hamlet/1"), kind: "show", ..joined() };
+    let mine = seats("A-1-2 A-2-2").into_iter().map(|seat| (seat, UNTIL)).collect();
+    Watching { joined, map, status, mine }
 }
 
 /// One of each kind of answer, and more where a kind has more to say.
@@ -115,6 +178,37 @@ pub(crate) fn answers() -> Vec<Answer> {
         Answer::Who { room: garden, count: 1234, members: None },
         history(events),
         history(vec![]),
+        Answer::Host,
+        Answer::CheckedIn { group: 3, room: room("day19/3") },
+        Answer::CheckedOut { group: 3, stayed: Duration::from_secs(72 * 60 + 5) },
+        Answer::Groups {
+            groups: vec![
+                GroupRow { group: 1, participants: vec![id("J001"), id("J017")] },
+                GroupRow { group: 3, participants: vec![id("J002")] },
+            ],
+        },
+        Answer::Groups { groups: vec![] },
+        Answer::Clapped { claps: 17 },
+        Answer::Shows {
+            shows: vec![ShowRow {
+                show: "hamlet".into(),
+                title: words("Hamlet"),
+                place: Some(words("Small stage")),
+                performances: vec![PerformanceRow {
+                    performance: room("hamlet/1"),
+                    at: "2026-12-24T19:30:00+09:00".into(),
+                    free: 180,
+                }],
+            }],
+        },
+        Answer::Shows { shows: vec![] },
+        Answer::Watching(Box::new(watching())),
+        Answer::Seats(Box::new(seating())),
+        Answer::Held { seats: seats("A-1-4 A-1-5"), until: UNTIL },
+        Answer::Released { seats: seats("A-1-4") },
+        Answer::Released { seats: vec![] },
+        Answer::Reserved { seats: seats("A-1-4"), reservation: code() },
+        Answer::Cancelled { seats: seats("A-1-4 A-1-5") },
         Answer::Echo { on: true },
         Answer::Help { lines: vec!["one".to_owned(), "two".to_owned()] },
         Answer::Pong,
@@ -147,25 +241,33 @@ pub(crate) fn any_text() -> impl Strategy<Value = Text> {
 }
 
 pub(crate) fn any_event() -> impl Strategy<Value = Event> {
-    (any_nick(), any_text(), any::<u32>(), 0..4u8).prop_map(|(from, text, capacity, kind)| match kind {
+    (any_nick(), any_text(), any::<u32>(), 0..8u8).prop_map(|(from, text, capacity, kind)| match kind {
         0 => Event::Created { from, by: madang_room::SessionId([7; 16]) },
         1 => Event::Said { from, text, once: None },
         2 => Event::Topic { from, text },
+        3 => Event::Grouped { participant: id(from.as_str()), group: capacity, by: SECRET },
+        4 => Event::Ungrouped { participant: id(from.as_str()), group: capacity },
+        5 => Event::Clapped { claps: capacity.into() },
+        6 => Event::Announced { from, text },
         _ => Event::Capacity { from, capacity },
     })
 }
 
 pub(crate) fn any_presence() -> impl Strategy<Value = Presence> {
-    (any_nick(), any_nick(), any::<u16>(), 0..4u8).prop_map(|(nick, to, count, kind)| match kind {
+    (any_nick(), any_nick(), any::<u16>(), 0..6u8).prop_map(|(nick, to, count, kind)| match kind {
         0 => Presence::Joined { nick },
         1 => Presence::Left { nick, why: Some(WhyLeft::Stuck) },
         2 => Presence::Renamed { from: nick, to },
+        3 => Presence::Grouped { nick, participant: id(to.as_str()), group: count.into() },
+        4 => Presence::Ungrouped { nick, participant: id(to.as_str()), group: count.into(), why: None },
         _ => Presence::Count { count: count.into() },
     })
 }
 
 /// One of each kind of refusal.
 pub(crate) fn refusals() -> Vec<Refusal> {
+    let seat = SeatId::parse("A-1-4").unwrap();
+    let pattern = Box::new(IdPattern::parse("J001-J384").unwrap());
     let refusals = vec![
         Refusal::BadJson { why: "x".into() },
         Refusal::BadCommand { why: "x".into() },
@@ -182,6 +284,27 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::InNoRoom,
         Refusal::RoomFull { room: room("duo-7"), capacity: 2 },
         Refusal::NotTheCreator { room: room("plaza") },
+        Refusal::NotAChat { room: room("hamlet/1"), kind: "show" },
+        Refusal::NoSuchLobby { lobby: room("day20") },
+        Refusal::NoLobbyHere,
+        Refusal::AlreadyCheckedIn { participant: id("J001"), group: 3 },
+        Refusal::IdInUse { participant: id("J001"), group: 3 },
+        Refusal::NotCheckedIn { lobby: room("day19"), pattern: pattern.clone() },
+        Refusal::BadParticipant { participant: "X1".into(), pattern },
+        Refusal::NotAHost,
+        Refusal::WrongSecret,
+        Refusal::NoSuchShow { show: "hamlet/9".into() },
+        Refusal::NoPerformance,
+        Refusal::BadSeat { seat: "A1".into() },
+        Refusal::NoSuchSeat { seat: seat.clone(), performance: room("hamlet/1") },
+        Refusal::SeatTaken { seat: seat.clone() },
+        Refusal::NotSideBySide { count: 3, performance: room("hamlet/1") },
+        Refusal::HoldExpired { seat: seat.clone() },
+        Refusal::NotHeldByYou { seat },
+        Refusal::NothingHeld { performance: room("hamlet/1") },
+        Refusal::NoSuchReservation,
+        Refusal::TooManySeatsHeld { held: 9, asked: 2, max: 10 },
+        Refusal::TooManySeatsAsked { asked: 101, max: 100 },
         Refusal::KeyReused { key: "k".into() },
         Refusal::BadKey { bytes: 65 },
         Refusal::TooLong { what: "a line", max: 4096 },
@@ -214,6 +337,22 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         | TooLong { .. } => {}
         TooFast { .. } | TooManyRooms { .. } | TooManyConnections { .. } | Unavailable { .. } | Closing => {}
         Unknown { .. } => {}
+        NotAChat { .. }
+        | NoSuchLobby { .. }
+        | NoLobbyHere
+        | AlreadyCheckedIn { .. }
+        | IdInUse { .. }
+        | NotCheckedIn { .. }
+        | BadParticipant { .. } => {}
+        NotAHost | WrongSecret | NoSuchShow { .. } | NoPerformance | BadSeat { .. } | NoSuchSeat { .. } => {}
+        SeatTaken { .. }
+        | NotSideBySide { .. }
+        | HoldExpired { .. }
+        | NotHeldByYou { .. }
+        | NothingHeld { .. }
+        | NoSuchReservation
+        | TooManySeatsHeld { .. }
+        | TooManySeatsAsked { .. } => {}
     };
     refusals.iter().for_each(is_above);
     refusals

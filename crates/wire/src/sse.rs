@@ -80,6 +80,27 @@ mod tests {
             id: 813
             data: {"ev":"capacity","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","from":"mina","capacity":5}
 
+            id: 813
+            data: {"ev":"grouped","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3}
+
+            id: 813
+            data: {"ev":"ungrouped","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3}
+
+            id: 813
+            data: {"ev":"clapped","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","claps":17}
+
+            id: 813
+            data: {"ev":"announced","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"five minutes"}
+
+            id: 813
+            data: {"ev":"seats","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"held","A-1-5":"held"}}
+
+            id: 813
+            data: {"ev":"seats","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"reserved"}}
+
+            id: 813
+            data: {"ev":"seats","room":"plaza","seq":813,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-5":"free"}}
+
             data: {"ev":"gap","room":"plaza","from_seq":811,"to_seq":930}
 
             data: {"ev":"gap","room":"plaza","from_seq":811,"to_seq":810}

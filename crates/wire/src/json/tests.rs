@@ -1,13 +1,13 @@
 //! What programs send and get.
 
 use expect_test::expect;
-use madang_room::{Key, Refusal, Seq};
+use madang_room::{Key, Refusal, Seq, Wanted};
 use proptest::prelude::*;
 
 use super::*;
 use crate::samples::{self, entry, nick, room, words};
 use crate::websocket::text_frame;
-use crate::{Answer, Happening, Op, Request, RequestId};
+use crate::{Answer, Happening, Op, Request, RequestId, Secret};
 
 fn op(line: &str) -> Op {
     parse(line.as_bytes()).unwrap().op
@@ -27,7 +27,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
 
 #[test]
 fn each_op_asks_for_what_it_says() {
-    let plaza = || Some(room("plaza"));
+    let (plaza, day19, hamlet) = (|| Some(room("plaza")), || Some(room("day19")), || Some(room("hamlet/1")));
     let history =
         |after, before, limit| Op::History { room: plaza(), after, before, limit, said_only: false };
     for (line, expected) in [
@@ -69,6 +69,48 @@ fn each_op_asks_for_what_it_says() {
         (r#"{"op":"history","room":"plaza"}"#, history(None, None, 100)),
         (r#"{"op":"history","room":"plaza","after":5,"limit":9999}"#, history(Some(Seq(5)), None, 1000)),
         (r#"{"op":"history","room":"plaza","before":5}"#, history(None, Some(Seq(5)), 100)),
+        (r#"{"op":"host","secret":"x y"}"#, Op::Host { secret: Secret::new("x y") }),
+        (
+            r#"{"op":"checkin","lobby":"day19","participant":" j001"}"#,
+            Op::Checkin { lobby: day19(), participant: " j001".into() },
+        ),
+        (r#"{"op":"checkout","lobby":"day19"}"#, Op::Checkout { lobby: day19() }),
+        (r#"{"op":"groups","lobby":"day19"}"#, Op::Groups { lobby: day19() }),
+        (r#"{"op":"clap","lobby":"day19"}"#, Op::Clap { lobby: day19() }),
+        (
+            r#"{"op":"broadcast","lobby":"day19","text":"hi"}"#,
+            Op::Broadcast { lobby: day19(), text: words("hi") },
+        ),
+        (r#"{"op":"shows"}"#, Op::Shows),
+        (
+            r#"{"op":"watch","performance":"hamlet/1"}"#,
+            Op::Watch { performance: room("hamlet/1"), after: None, epoch: None },
+        ),
+        (
+            r#"{"op":"watch","performance":"hamlet/1","after":5,"epoch":"e7"}"#,
+            Op::Watch { performance: room("hamlet/1"), after: Some(Seq(5)), epoch: Some("e7".into()) },
+        ),
+        (
+            r#"{"op":"hold","performance":"hamlet/1","seats":["A-1-4","A-1-5"]}"#,
+            Op::Hold { performance: hamlet(), wanted: Wanted::Seats(samples::seats("A-1-4 A-1-5")) },
+        ),
+        (
+            r#"{"op":"hold","performance":"hamlet/1","best":3}"#,
+            Op::Hold { performance: hamlet(), wanted: Wanted::Best(3) },
+        ),
+        (r#"{"op":"release","performance":"hamlet/1"}"#, Op::Release { performance: hamlet(), seats: None }),
+        (
+            r#"{"op":"release","performance":"hamlet/1","seats":[]}"#,
+            Op::Release { performance: hamlet(), seats: Some(vec![]) },
+        ),
+        (
+            r#"{"op":"reserve","performance":"hamlet/1","seats":["A-1-4"],"key":"k"}"#,
+            Op::Reserve { performance: hamlet(), seats: Some(samples::seats("A-1-4")), key: Key::parse("k") },
+        ),
+        (
+            r#"{"op":"cancel","performance":"hamlet/1","reservation":"7kq2mxp4"}"#,
+            Op::Cancel { performance: hamlet(), reservation: samples::code() },
+        ),
         (r#" { "op" : "ping" } "#, Op::Ping),
         (r#"{"op":"bye"}"#, Op::Bye),
         (r#"{"op":"ping","nick":5,"later":{"a":[1,{}]},"later":null}"#, Op::Ping),
@@ -130,6 +172,19 @@ fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
         br#"{"op":"join","room":"plaza","capacity":4294967296,"id":3}"#,
         br#"{"op":"join","room":"plaza","echo":"yes","id":3}"#,
         br#"{"op":"history","room":"plaza","after":1,"before":2,"id":3}"#,
+        br#"{"op":"checkin","lobby":"day19","id":3}"#,
+        br#"{"op":"checkin","lobby":"day19","participant":1,"id":3}"#,
+        br#"{"op":"clap","id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","seats":["A-1-4"],"best":1,"id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","best":-1,"id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","seats":["A-1-4",{"A":["b"]}],"id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","seats":"A-1-4","id":3}"#,
+        br#"{"op":"hold","performance":"hamlet/1","seats":["A-1-4","A4"],"id":3}"#,
+        br#"{"op":"watch","performance":"ham let","id":3}"#,
+        br#"{"op":"reserve","performance":"hamlet/1","seats":[["A-1-4"]],"id":3}"#,
+        br#"{"op":"cancel","performance":"hamlet/1","reservation":"7KQ","id":3}"#,
+        br#"{"op":"host","secret":5,"id":3}"#,
     ];
     let refusals: String = lines.into_iter().map(refused).collect();
     expect![[r#"
@@ -149,7 +204,7 @@ fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
         {"ev":"error","code":"bad_command","message":"what is asked stands in \"op\": {\"op\":\"ping\"}"}
         {"re":1,"error":{"code":"bad_command","message":"\"op\" is a string, not 5"}}
         {"re":1,"error":{"code":"bad_command","message":"there is no op \"jion\"; did you mean \"join\"?"}}
-        {"re":1,"error":{"code":"bad_command","message":"there is no op \"xyzzy\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, ping, bye"}}
+        {"re":1,"error":{"code":"bad_command","message":"there is no op \"xyzzy\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, host, checkin, checkout, groups, clap, broadcast, shows, watch, hold, release, reserve, cancel, ping, bye"}}
         {"ev":"error","code":"bad_command","message":"\"id\" is a number or a string of at most 64 bytes, not a list"}
         {"ev":"error","code":"bad_command","message":"\"id\" is a number or a string of at most 64 bytes, not one of 65"}
         {"re":1,"error":{"code":"bad_command","message":"join takes a string of at most 256 bytes as \"epoch\", not one of 257"}}
@@ -166,6 +221,19 @@ fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
         {"re":3,"error":{"code":"bad_command","message":"join takes a whole number from 0 to 4294967295 as \"capacity\", not 4294967296"}}
         {"re":3,"error":{"code":"bad_command","message":"join takes true or false as \"echo\", not a string"}}
         {"re":3,"error":{"code":"bad_command","message":"history takes \"after\" or \"before\", not both"}}
+        {"re":3,"error":{"code":"bad_command","message":"checkin needs \"participant\"; its fields are lobby, participant"}}
+        {"re":3,"error":{"code":"bad_command","message":"checkin takes a string as \"participant\", not 1"}}
+        {"re":3,"error":{"code":"bad_command","message":"clap needs \"lobby\"; its fields are lobby"}}
+        {"re":3,"error":{"code":"bad_command","message":"hold takes either \"seats\" or \"best\", a number"}}
+        {"re":3,"error":{"code":"bad_command","message":"hold takes either \"seats\" or \"best\", a number"}}
+        {"re":3,"error":{"code":"bad_command","message":"hold takes a whole number from 0 to 4294967295 as \"best\", not -1"}}
+        {"re":3,"error":{"code":"bad_command","message":"hold takes a list of seats, as [\"A-1-4\"], as \"seats\", not a list"}}
+        {"re":3,"error":{"code":"bad_command","message":"hold takes a list of seats, as [\"A-1-4\"], as \"seats\", not a string"}}
+        {"re":3,"error":{"code":"no_such_seat","message":"\"A4\" is no seat: section, row and number name one, as A-1-4 does"}}
+        {"re":3,"error":{"code":"bad_name","message":"\"ham let\" is no name: a name has letters, digits, '-', '_' and '.', not ' '"}}
+        {"re":3,"error":{"code":"bad_command","message":"reserve takes a list of seats, as [\"A-1-4\"], as \"seats\", not a list"}}
+        {"re":3,"error":{"code":"not_yours","message":"there is no reservation with that code"}}
+        {"re":3,"error":{"code":"bad_command","message":"host takes a string as \"secret\", not 5"}}
     "#]].assert_eq(&refusals);
 }
 
@@ -210,9 +278,19 @@ fn a_happening_is_an_event() {
         {"ev":"said","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","from":"jun","text":"hi"}
         {"ev":"topic","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"today"}
         {"ev":"capacity","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","from":"mina","capacity":5}
+        {"ev":"grouped","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3}
+        {"ev":"ungrouped","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3}
+        {"ev":"clapped","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","claps":17}
+        {"ev":"announced","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"five minutes"}
+        {"ev":"seats","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"held","A-1-5":"held"}}
+        {"ev":"seats","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"reserved"}}
+        {"ev":"seats","room":"plaza","seq":811,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-5":"free"}}
         {"ev":"joined","room":"plaza","nick":"mina"}
         {"ev":"left","room":"plaza","nick":"mina"}
         {"ev":"left","room":"plaza","nick":"mina","why":"lost"}
+        {"ev":"joined","room":"plaza","nick":"mina","participant":"J002","group":3}
+        {"ev":"left","room":"plaza","nick":"mina","participant":"J002","group":3}
+        {"ev":"left","room":"plaza","nick":"mina","participant":"J002","group":3,"why":"lost"}
         {"ev":"renamed","room":"plaza","from":"mina","to":"jun"}
         {"ev":"count","room":"plaza","count":1234}
     "#]]
@@ -241,8 +319,23 @@ fn each_answer_is_a_reply() {
         {"re":1,"rooms":[]}
         {"re":1,"count":2,"members":["jun","mina"]}
         {"re":1,"count":1234}
-        {"re":1,"events":[{"ev":"created","room":"plaza","seq":1,"at":"2026-11-20T10:00:00.123Z","from":"mina"},{"ev":"said","room":"plaza","seq":2,"at":"2026-11-20T10:00:00.123Z","from":"jun","text":"hi"},{"ev":"topic","room":"plaza","seq":3,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"today"},{"ev":"capacity","room":"plaza","seq":4,"at":"2026-11-20T10:00:00.123Z","from":"mina","capacity":5}],"first":1,"seq":4,"epoch":"e7"}
+        {"re":1,"events":[{"ev":"created","room":"plaza","seq":1,"at":"2026-11-20T10:00:00.123Z","from":"mina"},{"ev":"said","room":"plaza","seq":2,"at":"2026-11-20T10:00:00.123Z","from":"jun","text":"hi"},{"ev":"topic","room":"plaza","seq":3,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"today"},{"ev":"capacity","room":"plaza","seq":4,"at":"2026-11-20T10:00:00.123Z","from":"mina","capacity":5},{"ev":"grouped","room":"plaza","seq":5,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3},{"ev":"ungrouped","room":"plaza","seq":6,"at":"2026-11-20T10:00:00.123Z","participant":"J002","group":3},{"ev":"clapped","room":"plaza","seq":7,"at":"2026-11-20T10:00:00.123Z","claps":17},{"ev":"announced","room":"plaza","seq":8,"at":"2026-11-20T10:00:00.123Z","from":"mina","text":"five minutes"},{"ev":"seats","room":"plaza","seq":9,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"held","A-1-5":"held"}},{"ev":"seats","room":"plaza","seq":10,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-4":"reserved"}},{"ev":"seats","room":"plaza","seq":11,"at":"2026-11-20T10:00:00.123Z","changes":{"A-1-5":"free"}}],"first":1,"seq":4,"epoch":"e7"}
         {"re":1,"events":[],"first":1,"seq":4,"epoch":"e7"}
+        {"re":1}
+        {"re":1,"group":3,"room":"day19/3"}
+        {"re":1,"group":3,"seconds":4325}
+        {"re":1,"groups":[{"group":1,"participants":["J001","J017"]},{"group":3,"participants":["J002"]}]}
+        {"re":1,"groups":[]}
+        {"re":1,"claps":17}
+        {"re":1,"shows":[{"show":"hamlet","title":"Hamlet","place":"Small stage","performances":[{"performance":"hamlet/1","at":"2026-12-24T19:30:00+09:00","free":180}]}]}
+        {"re":1,"shows":[]}
+        {"re":1,"room":"hamlet/1","kind":"show","epoch":"e7","seq":812,"count":2,"members":["jun","mina"],"capacity":0,"topic":"","seats":{"A-1-1":"free","A-1-2":"held","A-1-3":"reserved","A-1-5":"free","A-2-2":"held"},"mine":{"A-1-2":"2026-11-20T10:35:10.000Z","A-2-2":"2026-11-20T10:35:10.000Z"}}
+        {"re":1,"performance":"hamlet/1","epoch":"e7","seq":812,"sections":[{"section":"A","rows":"1","seats":"1-3,5","price":50000},{"section":"A","rows":"2","seats":"2","price":1}],"seats":{"A-1-1":"free","A-1-2":"held","A-1-3":"reserved","A-1-5":"free","A-2-2":"held"}}
+        {"re":1,"seats":["A-1-4","A-1-5"],"until":"2026-11-20T10:35:10.000Z"}
+        {"re":1,"seats":["A-1-4"]}
+        {"re":1,"seats":[]}
+        {"re":1,"seats":["A-1-4"],"reservation":"7KQ2MXP4"}
+        {"re":1,"seats":["A-1-4","A-1-5"]}
         {"re":1,"echo":true}
         {"re":1,"lines":["one","two"]}
         {"re":1}
@@ -318,6 +411,23 @@ fn an_op_may_be_told_beside_its_object() {
     assert_eq!(parse_op("", None, None).unwrap_err().refusal.code(), "bad_command");
 }
 
+#[test]
+fn what_is_between_a_client_and_the_server_is_told_to_nobody_else() {
+    let secrets = ["s_5e5e", "7KQ2MXP4", "\"k\""];
+    let plaza = room("plaza");
+    for event in samples::events() {
+        let entry = entry(1, event);
+        let mut told = Vec::new();
+        encode_happening(&mut told, &plaza, Happening::Logged(&entry));
+        crate::socketio::encode_happening(&mut told, &plaza, Happening::Logged(&entry), true);
+        crate::sse::encode_happening(&mut told, &plaza, Happening::Logged(&entry));
+        let told = String::from_utf8_lossy(&told);
+        assert!(!secrets.iter().any(|secret| told.contains(secret)), "{told}");
+    }
+    let host = format!("{:?}", op(r#"{"op":"host","secret":"swordfish"}"#));
+    assert!(!host.contains("swordfish"), "nor written to a log: {host}");
+}
+
 /// Whatever is written is one object on one line that any JSON reader reads.
 fn check_object(out: &str) -> Result<serde_json::Value, TestCaseError> {
     prop_assert!(!out.contains(['\n', '\r', '\u{1b}', '\0']), "{:?}", out);
@@ -346,10 +456,11 @@ proptest! {
         mut fields in proptest::collection::btree_map(
             proptest::sample::select(vec![
                 "nick", "resume", "room", "after", "before", "epoch", "capacity", "echo", "text", "key", "to",
-                "prefix", "limit", "later",
+                "prefix", "limit", "secret", "lobby", "participant", "performance", "seats", "best", "reservation",
+                "later",
             ]),
             prop_oneof![
-                Just("null".to_owned()), Just("true".to_owned()), Just("[[1],{}]".to_owned()), Just("{\"a\":[]}".to_owned()),
+                Just("null".to_owned()), Just("true".to_owned()), Just("[[1],{}]".to_owned()), Just("[\"A-1-4\"]".to_owned()), Just("{\"a\":[]}".to_owned()),
                 any::<i64>().prop_map(|n| n.to_string()), (-1e9..1e9f64).prop_map(|n| n.to_string()),
                 samples::raw().prop_map(|raw| serde_json::to_string(&raw).unwrap()),
             ],

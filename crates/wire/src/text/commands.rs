@@ -350,7 +350,11 @@ fn seats(rest: &str) -> Result<Option<Vec<SeatId>>, Refusal> {
     let named = rest.split(|c| is_blank(c) || c == ',').filter(|raw| !raw.is_empty());
     let seat = |raw| SeatId::parse(raw).ok_or_else(|| Refusal::BadSeat { seat: excerpt(raw) });
     let seats = named.map(seat).collect::<Result<Vec<_>, _>>()?;
-    Ok((!seats.is_empty()).then_some(seats))
+    match optional(rest) {
+        // Only commas: surely not all that one holds.
+        Some(rest) if seats.is_empty() => Err(Refusal::BadSeat { seat: excerpt(rest) }),
+        rest => Ok(rest.map(|_| seats)),
+    }
 }
 
 fn room(raw: &str) -> Result<RoomName, Refusal> {

@@ -9,11 +9,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads one line, without its ending. Text lines have no `id`.
 pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
-    let text = line.strip_prefix(BOM).unwrap_or(line);
-    let text = str::from_utf8(text).map_err(|error| {
-        // People count from one, and the byte order mark was a part of the line.
-        Refusal::NotUtf8 { at: line.len() - text.len() + error.valid_up_to() + 1 }
-    })?;
+    let text = decode(line)?;
     let op = match (text.strip_prefix(['/', '\\']), text.starts_with("//") || text.starts_with("\\\\")) {
         (Some(command), false) => parse_command(command)?,
         (Some(escaped), true) => say(escaped)?,
@@ -27,17 +23,23 @@ pub fn parse(line: &[u8]) -> Result<Request, Refusal> {
 /// People also say such words. A line is a command only where it is nothing else: the word alone, or for `checkin` with
 /// one more, its id.
 pub fn parse_in_lobby(line: &[u8]) -> Result<Request, Refusal> {
-    let mut words = line.strip_prefix(BOM).unwrap_or(line).split(|byte| matches!(byte, b' ' | b'\t'));
-    let mut words = words.by_ref().filter(|word| !word.is_empty());
-    let first = words.next().unwrap_or_default();
-    let others = words.count();
-    let is =
-        |name: &str, others_max: usize| first.eq_ignore_ascii_case(name.as_bytes()) && others <= others_max;
-    if is("checkin", 1) || is("checkout", 0) || is("groups", 0) || is("clap", 0) {
-        let line = line.strip_prefix(BOM).unwrap_or(line).trim_ascii_start();
-        return parse(&[b"/", line].concat());
+    let text = decode(line)?.trim_matches(is_blank);
+    let mut words = text.split(is_blank).filter(|word| !word.is_empty());
+    let name = words.next().unwrap_or_default().to_ascii_lowercase();
+    match (name.as_str(), words.count()) {
+        ("checkin", 0 | 1) | ("checkout" | "groups" | "clap", 0) => {
+            Ok(Request { id: None, op: parse_command(text)? })
+        }
+        _ => parse(line),
     }
-    parse(line)
+}
+
+fn decode(line: &[u8]) -> Result<&str, Refusal> {
+    let text = line.strip_prefix(BOM).unwrap_or(line);
+    str::from_utf8(text).map_err(|error| {
+        // People count from one, and the byte order mark was a part of the line.
+        Refusal::NotUtf8 { at: line.len() - text.len() + error.valid_up_to() + 1 }
+    })
 }
 
 fn say(text: &str) -> Result<Op, Refusal> {

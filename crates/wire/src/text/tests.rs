@@ -2,12 +2,12 @@
 
 use expect_test::expect;
 use jiff::tz::TimeZone;
-use madang_room::Refusal;
+use madang_room::{Refusal, Wanted};
 use proptest::prelude::*;
 
 use super::*;
 use crate::samples::{self, entry, nick, room, words};
-use crate::{Answer, Happening, Notice, Op, Request};
+use crate::{Answer, Happening, Notice, Op, Request, Secret};
 
 fn op(line: &str) -> Op {
     parse(line.as_bytes()).unwrap().op
@@ -49,6 +49,7 @@ fn what_is_no_command_is_said() {
 fn each_command_asks_for_what_it_says() {
     let join = |name| Op::Join { room: room(name), after: None, epoch: None, capacity: None, echo: None };
     let history = |limit| Op::History { room: None, after: None, before: None, limit, said_only: true };
+    let hold = |wanted| Op::Hold { performance: None, wanted };
     for (line, expected) in [
         ("/nick mina", Op::Nick { nick: nick("mina") }),
         ("/rename  mina ", Op::Nick { nick: nick("mina") }),
@@ -71,6 +72,27 @@ fn each_command_asks_for_what_it_says() {
         ("/capacity 2", Op::Capacity { room: None, capacity: 2 }),
         ("/echo on", Op::Echo { on: true }),
         ("/echo off", Op::Echo { on: false }),
+        ("/checkin J001", Op::Checkin { lobby: None, participant: "J001".into() }),
+        ("/checkout", Op::Checkout { lobby: None }),
+        ("/groups", Op::Groups { lobby: None }),
+        ("/clap", Op::Clap { lobby: None }),
+        ("/broadcast five minutes", Op::Broadcast { lobby: None, text: words("five minutes") }),
+        ("/host x y", Op::Host { secret: Secret::new("x y") }),
+        ("/shows", Op::Shows),
+        ("/watch hamlet/1", Op::Watch { performance: room("hamlet/1"), after: None, epoch: None }),
+        ("/seats", Op::Seats { performance: None }),
+        ("/hold A-1-4", hold(Wanted::Seats(samples::seats("A-1-4")))),
+        ("/hold A-1-4, A-1-5 B-2-1", hold(Wanted::Seats(samples::seats("A-1-4 A-1-5 B-2-1")))),
+        ("/hold best 3", hold(Wanted::Best(3))),
+        ("/hold --best 3", hold(Wanted::Best(3))),
+        ("/release", Op::Release { performance: None, seats: None }),
+        ("/release A-1-4", Op::Release { performance: None, seats: Some(samples::seats("A-1-4")) }),
+        ("/reserve", Op::Reserve { performance: None, seats: None, key: None }),
+        (
+            "/reserve A-1-4",
+            Op::Reserve { performance: None, seats: Some(samples::seats("A-1-4")), key: None },
+        ),
+        ("/cancel 7kq2mxp4", Op::Cancel { performance: None, reservation: samples::code() }),
         ("/json", Op::Json),
         ("/help", Op::Help { command: None }),
         ("/help /nick", Op::Help { command: Some("/nick".into()) }),
@@ -83,7 +105,7 @@ fn each_command_asks_for_what_it_says() {
 
 #[test]
 fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
-    let lines: [&[u8]; 20] = [
+    let lines: [&[u8]; 29] = [
         b"/",
         b"/ join",
         b"/jion garden",
@@ -102,6 +124,15 @@ fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
         b"/capacity",
         b"/capacity -1",
         b"/echo",
+        b"/checkin",
+        b"/clap hands",
+        b"/watch",
+        b"/hold",
+        b"/hold best",
+        b"/hold best many",
+        b"/hold A4",
+        b"/reserve ,",
+        b"/cancel 7KQ",
         b"caf\xe9",
         "\u{200b}".as_bytes(),
     ];
@@ -125,10 +156,41 @@ fn a_refusal_says_what_is_wrong_and_what_would_be_right() {
         ! bad_command: write /capacity N to let at most N people into the room
         ! bad_command: "-1" is no number from 0 to 4294967295; write /capacity N
         ! bad_command: write /echo on|off to get your own messages too, or not
+        ! bad_command: write /checkin ID to get a place in a group of the lobby
+        ! bad_command: write /clap to clap, for the whole lobby to see
+        ! bad_command: write /watch SHOW/PERFORMANCE to follow a performance's seats live
+        ! bad_command: write /hold SEAT... to keep seats for yourself for a while, all of them or none
+        ! bad_command: "" is no number from 1 to 4294967295; write /hold SEAT...
+        ! bad_command: "many" is no number from 1 to 4294967295; write /hold SEAT...
+        ! no_such_seat: "A4" is no seat: section, row and number name one, as A-1-4 does
+        ! no_such_seat: "," is no seat: section, row and number name one, as A-1-4 does
+        ! not_yours: there is no reservation with that code
         ! bad_text: a line must be UTF-8: byte 4 is not
         ! bad_text: a text needs at least one visible character
     "#]]
     .assert_eq(&refusals);
+}
+
+#[test]
+fn in_a_lobby_some_commands_need_no_slash() {
+    let in_lobby = |line: &str| parse_in_lobby(line.as_bytes()).unwrap().op;
+    for (line, with_slash) in [
+        ("checkin J001", "/checkin J001"),
+        ("\u{feff}CheckIn\tJ001", "/checkin J001"),
+        (" checkout ", "/checkout"),
+        ("groups", "/groups"),
+        ("clap", "/clap"),
+        ("/clap", "/clap"),
+        ("/join garden", "/join garden"),
+    ] {
+        assert_eq!(in_lobby(line), op(with_slash), "{line:?}");
+    }
+    for line in ["clap your hands", "checkin is at nine", "groups?", "//clap", "hello", "check in"] {
+        assert_eq!(in_lobby(line), op(line), "{line:?}");
+        assert!(matches!(in_lobby(line), Op::Say { .. }));
+    }
+    assert_eq!(parse_in_lobby(b"checkin").unwrap_err().code(), "bad_command");
+    assert_eq!(parse_in_lobby(b"checkin \xff").unwrap_err(), Refusal::NotUtf8 { at: 9 });
 }
 
 #[test]
@@ -150,24 +212,37 @@ fn help_lists_the_commands_and_tells_more_about_one() {
         })
     };
     expect![[r#"
-        * /nick NAME         change your nickname (also /rename)
-        * /join ROOM         enter a room
-        * /leave [ROOM]      leave a room
-        * /rooms             list the rooms and how many are in each
-        * /who [ROOM]        list who is in a room
-        * /msg NAME TEXT     say something to one person alone (also /w, /to)
-        * /history [N]       show the room's last messages
-        * /topic [TEXT]      show the room's topic, or set it
-        * /capacity N        let at most N people into the room
-        * /echo on|off       get your own messages too, or not
-        * /json              speak JSON for the rest of this connection
-        * /help [COMMAND]    list the commands, or tell more about one
-        * /quit              leave, and close the connection (also /close)
+        * /nick NAME              change your nickname (also /rename)
+        * /join ROOM              enter a room
+        * /leave [ROOM]           leave a room
+        * /rooms                  list the rooms and how many are in each
+        * /who [ROOM]             list who is in a room
+        * /msg NAME TEXT          say something to one person alone (also /w, /to)
+        * /history [N]            show the room's last messages
+        * /topic [TEXT]           show the room's topic, or set it
+        * /capacity N             let at most N people into the room
+        * /echo on|off            get your own messages too, or not
+        * /checkin ID             get a place in a group of the lobby
+        * /checkout               give your place in the group back
+        * /groups                 list the groups and who is in each
+        * /clap                   clap, for the whole lobby to see
+        * /broadcast TEXT         say something to every group of the lobby
+        * /host SECRET            become a host
+        * /shows                  list the shows and their performances
+        * /watch SHOW/PERFORMANCE follow a performance's seats live
+        * /seats                  draw the seats
+        * /hold SEAT...           keep seats for yourself for a while, all of them or none
+        * /release [SEAT...]      give back seats that you hold, or all of them
+        * /reserve [SEAT...]      take seats for good: those that you hold, or free ones
+        * /cancel CODE            give a reservation back
+        * /json                   speak JSON for the rest of this connection
+        * /help [COMMAND]         list the commands, or tell more about one
+        * /quit                   leave, and close the connection (also /close)
         * Any other line is said in the current room; // says a line that starts with /.
     "#]]
     .assert_eq(&told(None));
     expect![[r#"
-        * /nick NAME         change your nickname (also /rename)
+        * /nick NAME              change your nickname (also /rename)
         * A name has up to 32 bytes of letters, digits, '-', '_' and '.', and nobody else here has it.
     "#]]
     .assert_eq(&told(Some("/rename")));
@@ -214,9 +289,18 @@ fn a_happening_reads_the_same_in_every_form() {
         <jun> hi
         * mina set the topic: today
         * mina set the capacity to 5
+        * claps 17
+        * mina to all groups: five minutes
+        * seat A-1-4 held
+        * seat A-1-5 held
+        * seat A-1-4 reserved
+        * seat A-1-5 free
         * mina joined
         * mina left
         * mina left
+        * J002 joined group 3
+        * J002 left group 3
+        * J002 left group 3
         * mina is now jun
         * 1234 here
     "#]]
@@ -251,7 +335,34 @@ fn each_answer_is_a_line_that_people_understand() {
         * 19:00 <jun> hi
         * 19:00 mina set the topic: today
         * 19:00 mina set the capacity to 5
+        * 19:00 J002 joined group 3
+        * 19:00 J002 left group 3
+        * 19:00 claps 17
+        * 19:00 mina to all groups: five minutes
+        * 19:00 seats A-1-4, A-1-5 held
+        * 19:00 seats A-1-4 reserved
+        * 19:00 seats A-1-5 free
         * no messages in plaza
+        * you are a host
+        * group 3
+        * checked out of group 3 after 1h 12m
+        * group 1: J001, J017
+        * group 3: J002
+        * nobody has checked in
+        * claps 17
+        * hamlet/1: Hamlet, Small stage, 2026-12-24 19:30, 180 free
+        * there are no shows
+        * watching hamlet/1: 2 of 5 free, /seats shows them
+        * you hold A-1-2, A-2-2 until 19:35:10
+        * hamlet/1: 2 of 5 free (. free, o held, x reserved, @ yours)
+        * section A, seats 1 to 5
+        *    1 .@x .
+        *    2  o
+        * you hold A-1-4, A-1-5 until 19:35:10
+        * you gave back A-1-4
+        * you hold no seats
+        * reserved A-1-4: code 7KQ2MXP4
+        * cancelled A-1-4, A-1-5
         * echo is on
         * one
         * two
@@ -296,7 +407,7 @@ proptest! {
         line in prop_oneof![
             proptest::collection::vec(any::<u8>(), 1..200),
             samples::raw().prop_map(|raw| format!("/{raw}").into_bytes()),
-            (0..16usize, samples::raw()).prop_map(|(name, raw)| {
+            (0..command_names().count(), samples::raw()).prop_map(|(name, raw)| {
                 format!("/{} {raw}", command_names().nth(name).unwrap()).into_bytes()
             }),
         ],
@@ -305,7 +416,8 @@ proptest! {
         if let Err(refusal) = parse(&line) {
             let told = written(|out| encode_refusal(out, &refusal, false));
             check_lines(&told, 1, false)?;
-            prop_assert!(told.starts_with("! bad_") || told.starts_with("! too_long: "), "{}", told);
+            let codes = ["! bad_", "! too_long: ", "! no_such_seat: ", "! not_yours: "];
+            prop_assert!(codes.iter().any(|code| told.starts_with(code)), "{}", told);
         }
     }
 
@@ -315,7 +427,8 @@ proptest! {
         event in samples::any_event(),
         presence in samples::any_presence(),
     ) {
-        let lines = usize::from(!matches!(event, madang_room::Event::Created { .. }));
+        use madang_room::Event::{Created, Grouped, Ungrouped};
+        let lines = usize::from(!matches!(event, Created { .. } | Grouped { .. } | Ungrouped { .. }));
         let is_said = matches!(event, madang_room::Event::Said { .. });
         let entry = entry(1, event);
         for form in Form::ALL {
