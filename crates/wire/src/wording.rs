@@ -7,7 +7,7 @@ const EXCERPT_CHARS_MAX: usize = 64;
 /// Bytes of a refusal's message. Only one about bad input could be longer.
 const MESSAGE_BYTES_MAX: usize = 1000;
 /// How alike two words must be, from 0 to 1, for one to be suggested for the other.
-const LIKENESS_MIN: f64 = 0.75;
+const LIKENESS_MIN: f64 = 0.85;
 
 /// The beginning of `raw`, as long as a refusal should repeat it. Not cleaned: [`message`] is.
 pub(crate) fn excerpt(raw: &str) -> String {
@@ -54,6 +54,7 @@ mod tests {
             assert_eq!(nearest(typed, words), Some(meant), "{typed}");
         }
         assert_eq!(nearest("xyz", words), None);
+        assert_eq!(nearest("dance", ["cancel"]), None, "letters in common are not enough");
         assert_eq!(nearest("", words), None);
     }
 

@@ -84,7 +84,7 @@ fn every_op_with_an_id_gets_one_reply() {
         {"re":13,"error":{"code":"no_such_room","message":"there is no room nowhere; /rooms lists those in use"}}
         {"re":14,"error":{"code":"no_such_room","message":"there is no room nowhere; /rooms lists those in use"}}
         {"re":15}
-        {"re":16,"error":{"code":"bad_command","message":"there is no op \"dance\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, ping, bye"}}
+        {"re":16,"error":{"code":"bad_command","message":"there is no op \"dance\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, host, checkin, checkout, groups, clap, broadcast, shows, watch, hold, release, reserve, cancel, ping, bye"}}
         {"ev":"error","code":"bad_json","message":"that is not a JSON object as this door reads it: EOF while parsing an object at line 1 column 1"}
         {"re":17}
     "#]].assert_eq(&text);

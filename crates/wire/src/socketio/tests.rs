@@ -276,7 +276,7 @@ fn an_event_that_asks_for_nothing_is_refused_with_its_id() {
     }
     expect![[r#"
         37[{"error":{"code":"bad_command","message":"there is no op \"jion\"; did you mean \"join\"?"}}]
-        37[{"error":{"code":"bad_command","message":"there is no op \"op\"; did you mean \"topic\"?"}}]
+        37[{"error":{"code":"bad_command","message":"there is no op \"op\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, host, checkin, checkout, groups, clap, broadcast, shows, watch, hold, release, reserve, cancel, ping, bye"}}]
         37[{"error":{"code":"bad_command","message":"there is no op \"\"; there are hello, nick, join, leave, say, topic, capacity, tell, rooms, who, history, host, checkin, checkout, groups, clap, broadcast, shows, watch, hold, release, reserve, cancel, ping, bye"}}]
         37[{"error":{"code":"bad_command","message":"what an event asks with stands in one object: emit(\"join\", {room: \"plaza\"})"}}]
         37[{"error":{"code":"bad_command","message":"what an event asks with stands in one object: emit(\"join\", {room: \"plaza\"})"}}]
