@@ -34,29 +34,45 @@ pub fn encode_reply(out: &mut Vec<u8>, re: Option<&RequestId>, result: &Result<A
     push_json(reply.name("re"), re);
     match answer {
         Ok(answer) => write_answer(&mut reply, answer),
-        Err(refusal) => {
-            reply.object("error", |error| {
-                error.text("code", refusal.code()).text("message", &message(refusal));
-            });
-        }
+        Err(refusal) => write_refusal(&mut reply, refusal),
     }
     reply.end();
 }
 
+/// Writes the reply for a door that knows by other means what it replies to: the same object, without `re`.
+pub fn encode_answer(out: &mut Vec<u8>, result: &Result<Answer, Refusal>) {
+    match result {
+        Ok(answer) => {
+            let mut reply = Object::begin(out);
+            write_answer(&mut reply, answer);
+            reply.end();
+        }
+        Err(refusal) => encode_error_body(out, refusal),
+    }
+}
+
+/// Writes the body of an HTTP answer that is a no: `{"error":{"code","message"}}`.
+pub fn encode_error_body(out: &mut Vec<u8>, refusal: &Refusal) {
+    let mut body = Object::begin(out);
+    write_refusal(&mut body, refusal);
+    body.end();
+}
+
 /// Writes what one client alone is told; nothing for a greeting, which programs have no use for.
 pub fn encode_notice(out: &mut Vec<u8>, notice: &Notice) {
+    let Some(ev) = ev_of_notice(notice) else { return };
     match notice {
         Notice::Greeting { .. } => {}
         Notice::Told { from, text } => {
-            event(out, "told", |told| {
+            event(out, ev, |told| {
                 told.text("from", from.as_str()).text("text", text.as_str());
             });
         }
-        Notice::Gap { room, from_seq, to_seq } => event(out, "gap", |gap| {
+        Notice::Gap { room, from_seq, to_seq } => event(out, ev, |gap| {
             gap.text("room", room.as_str()).number("from_seq", from_seq.0).number("to_seq", to_seq.0);
         }),
         Notice::Error(refusal) => encode_error(out, refusal),
-        Notice::Bye(Bye { why, resume, retry_ms }) => event(out, "bye", |bye| {
+        Notice::Bye(Bye { why, resume, retry_ms }) => event(out, ev, |bye| {
             bye.text("why", why).bool("resume", *resume);
             if let Some(retry_ms) = retry_ms {
                 bye.number("retry_ms", *retry_ms);
@@ -72,13 +88,11 @@ fn encode_error(out: &mut Vec<u8>, refusal: &Refusal) {
 }
 
 fn encode_entry(out: &mut Vec<u8>, room: &RoomName, Entry { seq, at, event: what }: &Entry) {
-    let (ev, from) = match what {
-        Event::Created { from, .. } => ("created", from),
-        Event::Said { from, .. } => ("said", from),
-        Event::Topic { from, .. } => ("topic", from),
-        Event::Capacity { from, .. } => ("capacity", from),
-    };
-    event(out, ev, |logged| {
+    let (Event::Created { from, .. }
+    | Event::Said { from, .. }
+    | Event::Topic { from, .. }
+    | Event::Capacity { from, .. }) = what;
+    event(out, ev_of_event(what), |logged| {
         logged.text("room", room.as_str()).number("seq", seq.0).at("at", *at).text("from", from.as_str());
         match what {
             Event::Created { .. } => {}
@@ -93,13 +107,7 @@ fn encode_entry(out: &mut Vec<u8>, room: &RoomName, Entry { seq, at, event: what
 }
 
 fn encode_presence(out: &mut Vec<u8>, room: &RoomName, presence: &Presence) {
-    let ev = match presence {
-        Presence::Joined { .. } => "joined",
-        Presence::Left { .. } => "left",
-        Presence::Renamed { .. } => "renamed",
-        Presence::Count { .. } => "count",
-    };
-    event(out, ev, |told| {
+    event(out, ev_of_presence(presence), |told| {
         told.text("room", room.as_str());
         match presence {
             Presence::Joined { nick } | Presence::Left { nick, why: None } => {
@@ -114,11 +122,54 @@ fn encode_presence(out: &mut Vec<u8>, room: &RoomName, presence: &Presence) {
     });
 }
 
+/// The `ev` of a happening.
+pub(crate) fn ev_of_happening(happening: Happening<'_>) -> &'static str {
+    match happening {
+        Happening::Logged(entry) => ev_of_event(&entry.event),
+        Happening::Presence(presence) => ev_of_presence(presence),
+    }
+}
+
+/// The `ev` of a notice; `None` for a greeting, which is none.
+pub(crate) fn ev_of_notice(notice: &Notice) -> Option<&'static str> {
+    Some(match notice {
+        Notice::Greeting { .. } => return None,
+        Notice::Told { .. } => "told",
+        Notice::Gap { .. } => "gap",
+        Notice::Error(_) => "error",
+        Notice::Bye(_) => "bye",
+    })
+}
+
+fn ev_of_event(event: &Event) -> &'static str {
+    match event {
+        Event::Created { .. } => "created",
+        Event::Said { .. } => "said",
+        Event::Topic { .. } => "topic",
+        Event::Capacity { .. } => "capacity",
+    }
+}
+
+fn ev_of_presence(presence: &Presence) -> &'static str {
+    match presence {
+        Presence::Joined { .. } => "joined",
+        Presence::Left { .. } => "left",
+        Presence::Renamed { .. } => "renamed",
+        Presence::Count { .. } => "count",
+    }
+}
+
 fn event(out: &mut Vec<u8>, ev: &'static str, write: impl FnOnce(&mut Object<'_>)) {
     let mut event = Object::begin(out);
     event.text("ev", ev);
     write(&mut event);
     event.end();
+}
+
+fn write_refusal(reply: &mut Object<'_>, refusal: &Refusal) {
+    reply.object("error", |error| {
+        error.text("code", refusal.code()).text("message", &message(refusal));
+    });
 }
 
 fn write_answer(reply: &mut Object<'_>, answer: &Answer) {

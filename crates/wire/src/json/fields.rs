@@ -96,6 +96,11 @@ impl<'a> Fields<'a> {
             value => value,
         }
     }
+
+    /// Sets a field, whatever was read for it.
+    pub(super) fn set(&mut self, field: Field, value: Value<'a>) {
+        self.values[field as usize] = value;
+    }
 }
 
 /// Reads an object into the fields. What was read stays there when the rest turns out not to be JSON.

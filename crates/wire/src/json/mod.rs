@@ -12,8 +12,11 @@ mod object;
 mod ops;
 mod parse;
 
-pub use encode::{as_line, encode_happening, encode_notice, encode_reply};
-pub use parse::{Refused, parse};
+pub use encode::{as_line, encode_answer, encode_error_body, encode_happening, encode_notice, encode_reply};
+pub(crate) use encode::{ev_of_happening, ev_of_notice};
+pub(crate) use object::{Object, push_json};
+pub use parse::{Refused, parse, parse_op};
+pub(crate) use parse::{Shape, shape};
 
 #[cfg(test)]
 pub(crate) use ops::reference;

@@ -9,23 +9,23 @@ use serde::Serialize;
 const AT: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
 
 /// An object that has been begun. Names of fields are plain words of ours: they need no escaping.
-pub(super) struct Object<'o> {
+pub(crate) struct Object<'o> {
     out: &'o mut Vec<u8>,
     is_empty: bool,
 }
 
 impl<'o> Object<'o> {
-    pub(super) fn begin(out: &'o mut Vec<u8>) -> Object<'o> {
+    pub(crate) fn begin(out: &'o mut Vec<u8>) -> Object<'o> {
         out.push(b'{');
         Object { out, is_empty: true }
     }
 
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.out.push(b'}');
     }
 
     /// Writes the name, and gives what the value is to be written to.
-    pub(super) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
+    pub(crate) fn name(&mut self, name: &'static str) -> &mut Vec<u8> {
         if !self.is_empty {
             self.out.push(b',');
         }
@@ -36,22 +36,22 @@ impl<'o> Object<'o> {
         self.out
     }
 
-    pub(super) fn text(&mut self, name: &'static str, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, name: &'static str, text: &str) -> &mut Self {
         push_json(self.name(name), text);
         self
     }
 
-    pub(super) fn number(&mut self, name: &'static str, number: impl Integer) -> &mut Self {
+    pub(crate) fn number(&mut self, name: &'static str, number: impl Integer) -> &mut Self {
         self.name(name).extend_from_slice(Buffer::new().format(number).as_bytes());
         self
     }
 
-    pub(super) fn bool(&mut self, name: &'static str, is: bool) -> &mut Self {
+    pub(crate) fn bool(&mut self, name: &'static str, is: bool) -> &mut Self {
         self.name(name).extend_from_slice(if is { b"true" } else { b"false" });
         self
     }
 
-    pub(super) fn at(&mut self, name: &'static str, at: Timestamp) -> &mut Self {
+    pub(crate) fn at(&mut self, name: &'static str, at: Timestamp) -> &mut Self {
         let out = self.name(name);
         out.push(b'"');
         AT.print_timestamp(&at.to_jiff(), StdIoWrite(&mut *out)).expect("a Vec takes every write");
@@ -59,14 +59,14 @@ impl<'o> Object<'o> {
         self
     }
 
-    pub(super) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) -> &mut Self {
+    pub(crate) fn object(&mut self, name: &'static str, write: impl FnOnce(&mut Object<'_>)) -> &mut Self {
         let mut object = Object::begin(self.name(name));
         write(&mut object);
         object.end();
         self
     }
 
-    pub(super) fn list<T>(
+    pub(crate) fn list<T>(
         &mut self,
         name: &'static str,
         items: impl IntoIterator<Item = T>,
@@ -86,7 +86,7 @@ impl<'o> Object<'o> {
 }
 
 /// Writes any value, escaping what has to be.
-pub(super) fn push_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
+pub(crate) fn push_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     serde_json::to_writer(out, value)
         .expect("strings and numbers have a JSON form, and a Vec takes every write");
 }

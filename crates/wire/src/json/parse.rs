@@ -31,8 +31,43 @@ pub fn parse(line: &[u8]) -> Result<Request, Refused> {
     }
 }
 
+/// Reads a request whose `op` and `id` are told by other means; fields with these names are read over. Without an
+/// object it has no fields.
+pub fn parse_op(op: &str, object: Option<&str>, id: Option<RequestId>) -> Result<Request, Refused> {
+    let mut fields = Fields::default();
+    let syntax = object.map_or(Ok(()), |object| read_object(object, &mut fields));
+    fields.set(Field::Op, Value::Text(op.into()));
+    match syntax.and_then(|()| ops::read(&fields)) {
+        Ok(op) => Ok(Request { id, op }),
+        Err(refusal) => Err(Refused { id, refusal }),
+    }
+}
+
+/// What a JSON text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    List,
+    Object,
+    Text,
+    Other,
+}
+
+/// What `text` is, where all of it is JSON of at most 128 levels and every number and character in it exists.
+pub(crate) fn shape(text: &str) -> Result<Shape, serde_json::Error> {
+    Ok(match serde_json::from_str(text)? {
+        Value::List => Shape::List,
+        Value::Object => Shape::Object,
+        Value::Text(_) => Shape::Text,
+        _ => Shape::Other,
+    })
+}
+
 fn read_fields<'a>(line: &'a [u8], fields: &mut Fields<'a>) -> Result<(), Refusal> {
     let line = str::from_utf8(line).map_err(|error| Refusal::NotUtf8 { at: error.valid_up_to() + 1 })?;
+    read_object(line, fields)
+}
+
+fn read_object<'a>(line: &'a str, fields: &mut Fields<'a>) -> Result<(), Refusal> {
     let mut reader = serde_json::Deserializer::from_str(line);
     let result = fields.deserialize(&mut reader).and_then(|()| reader.end());
     result.map_err(|error| Refusal::BadJson { why: error.to_string() })
