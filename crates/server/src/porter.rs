@@ -1,10 +1,9 @@
 //! The thread at the doors: accepts connections, counts them by address, and hands them to the shards.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use madang_room::Refusal;
@@ -13,6 +12,8 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use crate::addresses::Addresses;
+pub(crate) use crate::addresses::IpSlot;
 use crate::config::{Config, Listener, Service};
 use crate::driver::{Inbox, Mailbox};
 use crate::placement::Placement;
@@ -25,9 +26,6 @@ const ACCEPTS_AT_ONCE: usize = 1_024;
 /// How long accepting pauses when the system has no descriptors left.
 const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 
-/// Addresses that are counted at once before those without a connection are forgotten.
-const ADDRESSES_SWEPT_AT: usize = 1_024;
-
 /// Numbers the newcomers of a whole server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GuestNumbers(Arc<AtomicU64>);
@@ -35,16 +33,6 @@ pub(crate) struct GuestNumbers(Arc<AtomicU64>);
 impl GuestNumbers {
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
-    }
-}
-
-/// A connection's place in the count of its address; gives it back when dropped.
-#[derive(Debug)]
-pub(crate) struct IpSlot(Arc<AtomicU32>);
-
-impl Drop for IpSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -67,7 +55,7 @@ pub(crate) struct Porter {
     placement: Placement,
     shards: Vec<Mailbox>,
     next_shard: usize,
-    by_address: HashMap<IpAddr, Arc<AtomicU32>>,
+    connections: Addresses,
     /// Given up to accept and refuse one connection where the system has no descriptor left for it.
     spare: Option<std::fs::File>,
     is_paused: bool,
@@ -87,7 +75,7 @@ impl Porter {
             listener.register(poll.registry(), Token(at), Interest::READABLE)?;
         }
         let spare = std::fs::File::open("/dev/null").ok();
-        let by_address = HashMap::new();
+        let connections = Addresses::new(config.limits.connections_per_ip);
         let porter = Porter {
             poll,
             listeners,
@@ -95,7 +83,7 @@ impl Porter {
             placement,
             shards,
             next_shard: 0,
-            by_address,
+            connections,
             spare,
             is_paused: false,
         };
@@ -155,7 +143,7 @@ impl Porter {
     }
 
     fn take(&mut self, stream: TcpStream, peer: SocketAddr, listener: u16) {
-        let ip_slot = match self.count(peer.ip()) {
+        let ip_slot = match self.connections.count(peer.ip()) {
             Ok(ip_slot) => ip_slot,
             Err(refusal) => return say_no(stream, &refusal),
         };
@@ -174,32 +162,6 @@ impl Porter {
         };
         self.shards[shard].send(Inbox::Accepted { stream, peer, listener, ip_slot });
     }
-
-    /// Counts a connection for its address. Peers on loopback are not counted.
-    fn count(&mut self, ip: IpAddr) -> Result<Option<IpSlot>, Refusal> {
-        let max = self.config.limits.connections_per_ip;
-        let ip = ip.to_canonical();
-        if max == 0 || ip.is_loopback() {
-            return Ok(None);
-        }
-        if self.by_address.len() >= ADDRESSES_SWEPT_AT.max(self.by_address.capacity() / 2) {
-            self.by_address.retain(|_, count| count.load(Ordering::Relaxed) > 0);
-        }
-        let count = self.by_address.entry(network(ip)).or_default();
-        if count.load(Ordering::Relaxed) >= max {
-            return Err(Refusal::TooManyConnections { max });
-        }
-        count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(IpSlot(count.clone())))
-    }
-}
-
-/// What counts as one address: in IPv6, the network of 64 bits that one customer usually has whole.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
-    }
 }
 
 fn prepare(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
@@ -217,17 +179,4 @@ fn say_no(mut stream: TcpStream, refusal: &Refusal) {
     let mut line = Vec::new();
     madang_wire::text::encode_refusal(&mut line, refusal, false);
     let _ = stream.write(&line);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_customers_ipv6_network_counts_as_one_address() {
-        let at = |text: &str| network(text.parse().unwrap());
-        assert_eq!(at("2001:db8:1:2::3"), at("2001:db8:1:2:ffff::9"));
-        assert_ne!(at("2001:db8:1:2::3"), at("2001:db8:1:3::3"));
-        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
-    }
 }

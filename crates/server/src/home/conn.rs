@@ -7,9 +7,10 @@ use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{LineDecoder, Request, RequestId, RoomRow, Welcome, text};
 
 use super::audience::Membership;
-use super::bucket::Bucket;
+
 use super::outbox::Outbox;
 use crate::batch::Form;
+use crate::bucket::Bucket;
 use crate::message::Ask;
 use crate::porter::IpSlot;
 

@@ -6,10 +6,10 @@ use std::io::ErrorKind;
 use madang_room::Refusal;
 use madang_wire::{Line, Notice, Request, chunk, json, text};
 
-use super::bucket::Pace;
 use super::conn::{Phase, Speaks};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
+use crate::bucket::Pace;
 use crate::config::Service;
 use crate::message::{Message, Outgoing};
 use crate::net::Net;

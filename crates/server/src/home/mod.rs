@@ -9,7 +9,6 @@
 mod answers;
 mod arrivals;
 mod audience;
-mod bucket;
 mod commands;
 mod conn;
 mod deliver;
@@ -27,6 +26,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use crate::batch::{Form, Item, Place};
+use crate::bucket::Bucket;
 use crate::config::{Config, Framing, Service};
 use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
 use crate::metrics::Metrics;
@@ -35,7 +35,7 @@ use crate::placement::{ConnRef, Placement, ShardId};
 use crate::porter::{GuestNumbers, IpSlot};
 use crate::token::new_session;
 use audience::{Listener, TO_THE_END};
-use bucket::Bucket;
+
 pub(crate) use conn::Tokens;
 use conn::{Chat, Conn, Phase, Speaks, is_limited};
 use outbox::Outbox;
