@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use madang_log::Record;
 use madang_room::{Entry, Event, Presence, RoomName, Seq};
-use madang_wire::{Happening, json, text};
+use madang_wire::websocket::text_frame;
+use madang_wire::{Happening, json, socketio, sse, text};
 
 use crate::metrics::Metrics;
 use crate::placement::ConnRef;
@@ -18,17 +19,30 @@ pub(crate) enum Form {
     Text(text::Form),
     Json,
     Raw,
+    /// JSON in a WebSocket frame.
+    Frame,
+    /// Socket.IO events in frames: as simple clients know them, or the protocol's. Offsets are for all of a server's
+    /// clients or for none.
+    SocketIo {
+        is_simple: bool,
+        has_offset: bool,
+    },
+    /// Server-sent events.
+    Stream,
 }
 
 impl Form {
-    /// Four forms of text, one of JSON, one of raw bytes.
-    const COUNT: usize = 6;
+    /// Four forms of text, two of Socket.IO, one of each other.
+    const COUNT: usize = 10;
 
     fn index(self) -> usize {
         match self {
             Form::Text(form) => form.index(),
             Form::Json => 4,
             Form::Raw => 5,
+            Form::Frame => 6,
+            Form::SocketIo { is_simple, .. } => 7 + usize::from(is_simple),
+            Form::Stream => 9,
         }
     }
 }
@@ -137,6 +151,11 @@ impl Batch {
         })
     }
 
+    /// The position before its first event.
+    pub(crate) fn before(&self) -> Seq {
+        self.record.as_ref().map_or(Seq::ZERO, |record| record.first().minus(1))
+    }
+
     /// The runs of items that a member gets who came in before item `from`, left before item `until` and is `me`.
     /// Nobody is told of their own coming, going and renaming, and of their own messages only who asked for it.
     pub(crate) fn visible_to(&self, me: ConnRef, echo: bool, from: u32, until: u32) -> Vec<(u32, u32)> {
@@ -161,6 +180,14 @@ fn encode(out: &mut Vec<u8>, room: &RoomName, happening: Happening<'_>, form: Fo
         Form::Text(form) => text::encode_happening(out, room, happening, form),
         Form::Json => json::as_line(out, |out| json::encode_happening(out, room, happening)),
         Form::Raw => {}
+        Form::Frame => text_frame(out, |out| json::encode_happening(out, room, happening)),
+        Form::SocketIo { is_simple: false, has_offset } => {
+            socketio::encode_happening(out, room, happening, has_offset);
+        }
+        Form::SocketIo { is_simple: true, has_offset } => {
+            socketio::encode_simple_happening(out, room, happening, has_offset);
+        }
+        Form::Stream => sse::encode_happening(out, room, happening),
     }
 }
 

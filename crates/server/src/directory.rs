@@ -13,11 +13,15 @@ use madang_room::{Nick, Refusal, SessionId, Timestamp};
 use madang_wire::Answer;
 use smol_str::SmolStr;
 
-use crate::message::{ConnAnswer, DirectoryMessage, Holder, Outgoing};
+use crate::home::Trail;
+use crate::message::{ConnAnswer, DirectoryMessage, Heir, Holder, Outgoing};
 use crate::placement::ConnRef;
 
 /// How often names whose grace has passed are forgotten.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How long a Socket.IO client may be away and still be sent just what it missed.
+const TRAIL_KEPT: Duration = Duration::from_secs(120);
 
 /// What is remembered of a session for a server that starts again: the log keeps these.
 #[derive(Debug, PartialEq)]
@@ -47,6 +51,8 @@ struct NickEntry {
 struct SessionEntry {
     nick: Nick,
     held: Held,
+    /// What its last connection had been sent.
+    trail: Option<Box<Trail>>,
 }
 
 /// By whom something is held: by a live connection, or for one that may come back until then.
@@ -95,8 +101,20 @@ impl Directory {
             DirectoryMessage::OpenSession { nick, holder } => {
                 self.hold_session(holder.session, nick, Held::By(holder.conn));
             }
-            DirectoryMessage::ResumeSession { holder } => self.resume_session(holder, now, out),
-            DirectoryMessage::CloseSession { holder, keep } => self.close_session(holder, keep, now),
+            DirectoryMessage::ResumeSession { holder, wants_trail } => {
+                self.resume_session(holder, wants_trail, now, out);
+            }
+            DirectoryMessage::CloseSession { holder, keep, trail } => {
+                self.close_session(holder, keep, trail, now);
+            }
+            DirectoryMessage::RestoreTrail { session, trail, until } => {
+                // The name may be known, and kept for a shorter time.
+                let nick = self.sessions.get(&session).map(|entry| entry.nick.clone());
+                let nick = nick.unwrap_or_else(|| Nick::guest(0));
+                let (held, trail) = (Held::Until(until), Some(trail));
+                self.sessions.insert(session, SessionEntry { nick, held, trail });
+                self.schedule_sweep(now);
+            }
             DirectoryMessage::RestoreSession { session, nick } => {
                 self.hold_session(session, nick, Held::Until(now.plus(self.grace)));
                 self.schedule_sweep(now);
@@ -152,35 +170,54 @@ impl Directory {
                 self.keepsakes.push(Keepsake { session, nick: kept });
             }
         }
-        self.sessions.insert(session, SessionEntry { nick, held });
+        let trail = self.sessions.remove(&session).and_then(|entry| entry.trail);
+        self.sessions.insert(session, SessionEntry { nick, held, trail });
     }
 
-    fn resume_session(&mut self, holder: Holder, now: Timestamp, out: &mut Outgoing) {
-        let entry = self.sessions.get_mut(&holder.session);
+    fn resume_session(&mut self, holder: Holder, wants_trail: bool, now: Timestamp, out: &mut Outgoing) {
+        let Holder { session, conn } = holder;
         let is_over = |held: Held| matches!(held, Held::Until(until) if until <= now);
-        let nick = match entry {
-            Some(entry) if !is_over(entry.held) => {
-                if let Held::By(old) = std::mem::replace(&mut entry.held, Held::By(holder.conn))
-                    && old != holder.conn
-                {
-                    out.tell_conn(old, ConnAnswer::Replaced);
-                }
-                Some(entry.nick.clone())
-            }
-            _ => None,
+        let entry = self.sessions.get_mut(&session).filter(|entry| !is_over(entry.held));
+        let Some(entry) = entry else {
+            return out.tell_conn(conn, ConnAnswer::SessionResumed { session, nick: None, trail: None });
         };
-        out.tell_conn(holder.conn, ConnAnswer::SessionResumed { session: holder.session, nick });
+        let trail = entry.trail.take().filter(|_| wants_trail);
+        let nick = entry.nick.clone();
+        match std::mem::replace(&mut entry.held, Held::By(conn)) {
+            Held::By(old) if old != conn && wants_trail => {
+                // Only the old connection's home knows what that was sent, and answers for us.
+                out.tell_conn(old, ConnAnswer::Replaced { heir: Some(Heir { conn, session, nick }) });
+            }
+            held => {
+                if let Held::By(old) = held
+                    && old != conn
+                {
+                    out.tell_conn(old, ConnAnswer::Replaced { heir: None });
+                }
+                out.tell_conn(conn, ConnAnswer::SessionResumed { session, nick: Some(nick), trail });
+            }
+        }
     }
 
-    fn close_session(&mut self, holder: Holder, keep: bool, now: Timestamp) {
+    fn close_session(&mut self, holder: Holder, keep: bool, trail: Option<Box<Trail>>, now: Timestamp) {
         let held = self.sessions.get_mut(&holder.session).filter(|entry| entry.held == Held::By(holder.conn));
         let Some(entry) = held else { return };
         if keep {
-            entry.held = Held::Until(now.plus(self.grace));
+            let kept_for = if trail.is_some() { self.grace.max(TRAIL_KEPT) } else { self.grace };
+            entry.held = Held::Until(now.plus(kept_for));
+            entry.trail = trail;
             self.schedule_sweep(now);
         } else {
             self.forget_session(holder.session);
         }
+    }
+
+    /// Takes out what those who may come back had been sent, for a server that starts again, with how long it is good.
+    pub(crate) fn take_trails(&mut self) -> impl Iterator<Item = (SessionId, Timestamp, Box<Trail>)> + '_ {
+        self.sessions.iter_mut().filter_map(|(session, entry)| match entry.held {
+            Held::Until(until) => Some((*session, until, entry.trail.take()?)),
+            Held::By(_) => None,
+        })
     }
 
     fn forget_session(&mut self, session: SessionId) {

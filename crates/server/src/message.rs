@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
-use madang_room::{Key, Nick, Presence, Refusal, RoomName, Seq, SessionId, Text, WhyLeft};
+use madang_room::{Key, Nick, Presence, Refusal, RoomName, Seq, SessionId, Text, Timestamp, WhyLeft};
 use madang_wire::{Answer, Joined, RequestId, RoomRow};
 use smol_str::SmolStr;
 
 use crate::batch::Batch;
+use crate::home::Trail;
 use crate::placement::{ConnRef, ShardId};
 
 /// Anything that one shard sends to another, or to itself.
@@ -23,6 +24,8 @@ pub(crate) enum Message {
     Conn(ConnMessage),
     /// To every shard that has members in the batch's room.
     Batch(Arc<Batch>),
+    /// To a shard: what the log keeps of this has been taken up.
+    Forget { key: String },
 }
 
 /// Something asked of a room by a connection.
@@ -40,6 +43,10 @@ pub(crate) enum Ask {
         nick: Nick,
         session: SessionId,
         capacity: Option<u32>,
+        resume: Option<ResumeFrom>,
+    },
+    /// Hears what happens without being a member. Answered like a join.
+    Follow {
         resume: Option<ResumeFrom>,
     },
     /// `why` where it was not the member's own wish. The connection may be gone already.
@@ -122,15 +129,24 @@ pub(crate) enum DirectoryMessage {
         nick: Nick,
         holder: Holder,
     },
-    /// I present this session's token. Answered with [`ConnAnswer::SessionResumed`]; a live connection with the same
-    /// session is replaced.
+    /// I present this session's token. Answered with [`ConnAnswer::SessionResumed`], by the owner or, where a live
+    /// connection with the same session is replaced and its trail is wanted, by that one's home.
     ResumeSession {
         holder: Holder,
+        wants_trail: bool,
     },
-    /// The session's connection has ended. With `keep`, its name is remembered for the grace period. Not answered.
+    /// The session's connection has ended. With `keep`, its name is remembered for the grace period, and what it was
+    /// sent for two minutes. Not answered.
     CloseSession {
         holder: Holder,
         keep: bool,
+        trail: Option<Box<Trail>>,
+    },
+    /// What the session had been sent when the server ended. Not answered.
+    RestoreTrail {
+        session: SessionId,
+        trail: Box<Trail>,
+        until: Timestamp,
     },
     /// The session had this name when the server ended: it may come back for it. Not answered.
     RestoreSession {
@@ -185,6 +201,7 @@ pub(crate) enum ConnAnswer {
     SessionResumed {
         session: SessionId,
         nick: Option<Nick>,
+        trail: Option<Box<Trail>>,
     },
     Rooms {
         rooms: Vec<RoomRow>,
@@ -193,8 +210,18 @@ pub(crate) enum ConnAnswer {
         from: Nick,
         text: Text,
     },
-    /// The session came in by another connection.
-    Replaced,
+    /// The session came in by another connection, which may want to go on where this one has got to.
+    Replaced {
+        heir: Option<Heir>,
+    },
+}
+
+/// Who takes over from a connection, and under which name.
+#[derive(Debug)]
+pub(crate) struct Heir {
+    pub(crate) conn: ConnRef,
+    pub(crate) session: SessionId,
+    pub(crate) nick: Nick,
 }
 
 /// A member's first moment in a room: the answer, what it missed, and from which item of the coming batch on it

@@ -18,7 +18,7 @@ use crate::message::{DirectoryMessage, Message};
 use crate::metrics::Metrics;
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
-use crate::shard::{Common, Shard, read_keepsake};
+use crate::shard::{Common, Shard, read_keepsake, read_trail};
 use crate::token::TokenKey;
 
 /// Why a server can't start. Nothing is left running.
@@ -126,7 +126,7 @@ impl Server {
         let clock = Clock::start();
         let (drained_sender, drained) = mpsc::channel();
         let mut registry = Registry::default();
-        restore_sessions(&facts, &common.placement, &mailboxes);
+        restore_sessions(&facts, &common.placement, &mailboxes, clock);
         let (porter, porter_waker) =
             Porter::new(config.clone(), common.placement.clone(), sockets, mailboxes.clone())
                 .map_err(StartError::System)?;
@@ -233,7 +233,7 @@ fn sink(mailbox: Mailbox) -> Sink {
 }
 
 /// Tells the owners of sessions and nicknames who may come back for what.
-fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes: &[Mailbox]) {
+fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes: &[Mailbox], clock: Clock) {
     for (session, nick) in facts.iter().filter_map(|(key, value)| read_keepsake(key, value)) {
         let restore = [
             (placement.of_session(session), DirectoryMessage::RestoreSession { session, nick: nick.clone() }),
@@ -243,5 +243,15 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
             let message = Message::Directory(Box::new(message));
             mailboxes[usize::from(shard.0)].send(Inbox::Messages(vec![message]));
         }
+    }
+    let now = clock.now();
+    for (key, (session, until, trail)) in
+        facts.iter().filter_map(|(key, value)| Some((key, read_trail(key, value)?)))
+    {
+        let to = &mailboxes[usize::from(placement.of_session(session).0)];
+        let restore = DirectoryMessage::RestoreTrail { session, trail, until };
+        let mut messages = vec![Message::Forget { key: key.clone() }];
+        messages.extend((now < until).then(|| Message::Directory(Box::new(restore))));
+        to.send(Inbox::Messages(messages));
     }
 }

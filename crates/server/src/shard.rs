@@ -14,7 +14,7 @@ use madang_room::Timestamp;
 use crate::arrival::Arrival;
 use crate::config::Config;
 use crate::directory::Directory;
-use crate::home::{Home, Surroundings, Tokens};
+use crate::home::{Home, Surroundings, Tokens, Trail};
 use crate::message::{ConnAnswer, Message, Outgoing};
 use crate::metrics::Metrics;
 use crate::net::Net;
@@ -113,6 +113,7 @@ impl<N: Net> Shard<N> {
                 let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
                 self.home.handle(message, &mut around);
             }
+            Message::Forget { key } => self.rooms.remember(key, None),
             Message::Batch(batch) => {
                 let mut around = Surroundings { now, out: &mut self.out, net: &mut self.net };
                 self.home.deliver(&batch, &mut around);
@@ -184,8 +185,21 @@ impl<N: Net> Shard<N> {
 
     /// Hands everything that rooms still hold to the log. The last thing a shard does.
     pub(crate) fn close(&mut self) {
+        for (session, until, trail) in self.directory.take_trails() {
+            // What can't be written down is not recovered, and its client is told so.
+            if let Ok(value) = serde_json::to_string(&(until.0, trail)) {
+                self.rooms.remember(format!("trail of {session}"), Some(value));
+            }
+        }
         self.rooms.close(self.now, &mut self.out);
     }
+}
+
+/// Where a Socket.IO client had got to when the server ended: the fact's key and value, as [`Shard::close`] wrote them.
+pub(crate) fn read_trail(key: &str, value: &str) -> Option<(madang_room::SessionId, Timestamp, Box<Trail>)> {
+    let session = madang_room::SessionId::parse(key.strip_prefix("trail of ")?)?;
+    let (until, trail) = serde_json::from_str(value).ok()?;
+    Some((session, Timestamp(until), trail))
 }
 
 /// What a server that starts again remembers of a session: the fact's key and value, as [`Shard::turn`] wrote them.

@@ -4,8 +4,11 @@ use madang_room::{Nick, Refusal, RoomName, SessionId, WhyLeft};
 use madang_wire::{Answer, Bye, Notice, RequestId, RoomRow};
 
 use super::conn::{Pending, Phase};
+use super::recovery::Trail;
 use super::{Home, Surroundings};
-use crate::message::{Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Holder, Message, RoomMessage};
+use crate::message::{
+    Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Heir, Holder, Message, RoomMessage,
+};
 use crate::net::Net;
 
 impl<N: Net> Home<N> {
@@ -28,10 +31,13 @@ impl<N: Net> Home<N> {
             ConnAnswer::Joined { re, result } => self.joined(slot, re, result, around),
             ConnAnswer::Left { re, room, until, result } => self.left(slot, re, &room, until, result),
             ConnAnswer::NickClaimed { nick, result, .. } => self.nick_claimed(slot, nick, result, around),
-            ConnAnswer::SessionResumed { nick, .. } => self.session_resumed(slot, nick, around),
+            ConnAnswer::SessionResumed { nick, trail, .. } => self.session_resumed(slot, nick, trail, around),
             ConnAnswer::Rooms { rooms } => self.rooms_listed(slot, rooms),
             ConnAnswer::Told { from, text } => self.notify(slot, &Notice::Told { from, text }),
-            ConnAnswer::Replaced => {
+            ConnAnswer::Replaced { heir } => {
+                if let Some(heir) = heir {
+                    self.hand_over(slot, heir, around);
+                }
                 let bye = Bye { why: "replaced", resume: false, retry_ms: None };
                 self.part(slot, bye, WhyLeft::Replaced, around);
             }
@@ -66,10 +72,20 @@ impl<N: Net> Home<N> {
                     around,
                 );
             }
-            ConnAnswer::SessionResumed { session, .. } => {
+            ConnAnswer::SessionResumed { session, trail, .. } => {
                 let owner = self.placement.of_session(session);
                 let holder = Holder { session, conn };
-                self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep: true }, around);
+                self.ask_directory(
+                    owner,
+                    DirectoryMessage::CloseSession { holder, keep: true, trail },
+                    around,
+                );
+            }
+            // It had gone before it was asked: what it was sent is not known any more.
+            ConnAnswer::Replaced { heir: Some(Heir { conn, session, nick }) } => {
+                around
+                    .out
+                    .tell_conn(conn, ConnAnswer::SessionResumed { session, nick: Some(nick), trail: None });
             }
             _ => {}
         }
@@ -108,7 +124,7 @@ impl<N: Net> Home<N> {
     }
 
     /// Takes the command that was waited for; `None` where the connection waits for something else.
-    fn take_pending(&mut self, slot: u32) -> Option<Pending> {
+    pub(super) fn take_pending(&mut self, slot: u32) -> Option<Pending> {
         self.answered(slot);
         self.conns[slot as usize].chat()?.pending.take().map(|pending| *pending)
     }
@@ -120,14 +136,21 @@ impl<N: Net> Home<N> {
         result: Result<Box<CameIn>, Refusal>,
         around: &mut Surroundings<'_, N>,
     ) {
-        let pending = self.take_pending(slot);
+        let pending = match self.take_pending(slot) {
+            Some(Pending::Recover(recovering)) => {
+                return self.returned(slot, recovering, result, around);
+            }
+            Some(Pending::SimpleJoin { .. }) => return self.simply_joined(slot, re, result, around),
+            Some(Pending::Follow) => return self.following(slot, result, around),
+            pending => pending,
+        };
         let is_landing = matches!(pending, Some(Pending::Landing { .. }));
         let asked_echo = match pending {
             Some(Pending::Join { echo, .. }) => echo,
             _ => None,
         };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let echo = asked_echo.unwrap_or(if chat.is_json { true } else { chat.echo });
+        let echo = asked_echo.unwrap_or(chat.tongue.echoes() || chat.echo);
         let nick = chat.nick.clone();
         let came_in = match result {
             Ok(came_in) => *came_in,
@@ -141,6 +164,9 @@ impl<N: Net> Home<N> {
         };
         let CameIn { joined, gap, replay, from, .. } = came_in;
         let room = joined.room.clone();
+        let seen_up_to = replay.as_ref().map_or(joined.seq, |replay| replay.before());
+        self.leave_simple_room(slot, &room);
+        self.enter_trail(slot, room.clone(), joined.epoch.clone(), seen_up_to, false);
         self.add_membership(slot, room.clone(), echo, from);
         if is_landing {
             let notice = Notice::Greeting { nick, room: Some((room.clone(), joined.count)) };
@@ -154,8 +180,17 @@ impl<N: Net> Home<N> {
         if let Some(replay) = replay {
             self.replay(slot, &replay, &room, around);
         }
+        self.leave_again_if_ending(slot, room, around);
+    }
+
+    /// Lets a connection that was told to go while it was coming in leave again.
+    pub(super) fn leave_again_if_ending(
+        &mut self,
+        slot: u32,
+        room: RoomName,
+        around: &mut Surroundings<'_, N>,
+    ) {
         if self.conns.get(slot as usize).is_some_and(|conn| conn.phase != Phase::Open) {
-            // It was told to go while it was coming in.
             self.send_to_room(slot, None, room, Ask::Leave { why: None }, around);
         }
     }
@@ -254,8 +289,17 @@ impl<N: Net> Home<N> {
     }
 
     /// The owner of the presented session has answered: the connection speaks for it from now on.
-    fn session_resumed(&mut self, slot: u32, remembered: Option<Nick>, around: &mut Surroundings<'_, N>) {
-        let Some(Pending::Resume { re, nick: wanted, session }) = self.take_pending(slot) else { return };
+    fn session_resumed(
+        &mut self,
+        slot: u32,
+        remembered: Option<Nick>,
+        trail: Option<Box<Trail>>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(Pending::Resume { re, nick: wanted, session, seen }) = self.take_pending(slot) else {
+            return;
+        };
+        self.note_way_back(slot, seen, trail);
         let conn = &self.conns[slot as usize];
         tracing::debug!(peer = %conn.peer, session = %session, instead_of = conn.session(), "session resumed");
         self.become_session(slot, session, remembered.is_none(), around);
@@ -286,7 +330,11 @@ impl<N: Net> Home<N> {
         let nick = chat.nick.clone();
         if was_resumable {
             let owner = self.placement.of_session(old.session);
-            self.ask_directory(owner, DirectoryMessage::CloseSession { holder: old, keep: false }, around);
+            self.ask_directory(
+                owner,
+                DirectoryMessage::CloseSession { holder: old, keep: false, trail: None },
+                around,
+            );
         }
         if is_forgotten {
             let owner = self.placement.of_session(session);
@@ -304,6 +352,10 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let Some(holder) = self.holder(slot) else { return };
+        if self.begin_recovery(slot, around) {
+            // Answered when all rooms have been joined again.
+            return;
+        }
         let token = self.tokens.token(holder.session);
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let is_new = !std::mem::replace(&mut chat.is_resumable, true);

@@ -5,7 +5,9 @@ use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
 use madang_wire::{Answer, Op, Request, RequestId, text};
 use smol_str::SmolStr;
 
-use super::conn::{Chat, Goodbye, Pending, Speaks, is_limited};
+use super::conn::{Chat, Goodbye, Pending, is_limited};
+use super::recovery::Seen;
+use super::tongue::Tongue;
 use super::{Home, Surroundings};
 use crate::message::{Ask, DirectoryMessage, ListRooms, Message, ResumeFrom, RoomMessage};
 use crate::net::Net;
@@ -47,7 +49,7 @@ impl<N: Net> Home<N> {
             Op::Tell { to, text } => self.tell(slot, re, to, text, around),
             Op::Rooms { prefix, limit } => self.list_rooms(slot, re, prefix, limit, around),
             Op::Nick { nick } => self.change_nick(slot, re, nick, around),
-            Op::Hello { nick, resume } => self.hello(slot, re, nick, resume.as_deref(), around),
+            Op::Hello { nick, resume } => self.hello(slot, re, nick, resume.as_deref(), None, around),
             Op::Echo { on } => {
                 self.with_chat(slot, |chat| chat.echo = on);
                 self.set_echo(slot, on);
@@ -66,7 +68,7 @@ impl<N: Net> Home<N> {
         }
     }
 
-    fn with_chat(&mut self, slot: u32, change: impl FnOnce(&mut Chat)) {
+    pub(super) fn with_chat(&mut self, slot: u32, change: impl FnOnce(&mut Chat)) {
         if let Some(chat) = self.conns[slot as usize].chat() {
             change(chat);
         }
@@ -250,19 +252,20 @@ impl<N: Net> Home<N> {
         self.ask_directory(owner, DirectoryMessage::ClaimNick { nick, holder }, around);
     }
 
-    fn hello(
+    pub(super) fn hello(
         &mut self,
         slot: u32,
         re: Option<RequestId>,
         nick: Option<Nick>,
         resume: Option<&str>,
+        seen: Option<Seen>,
         around: &mut Surroundings<'_, N>,
     ) {
         let session = resume.and_then(|token| self.tokens.verify(token));
         let Some(holder) = self.holder(slot) else { return };
         let is_other = session.filter(|session| *session != holder.session);
         if let Some(session) = is_other {
-            self.resume(slot, re, nick, session, around);
+            self.resume(slot, re, nick, session, seen, around);
         } else if let Some(nick) = nick {
             let resumed = session.is_some();
             self.claim_nick(slot, nick, Pending::HelloNick { re, resumed, is_wanted: true }, around);
@@ -278,24 +281,26 @@ impl<N: Net> Home<N> {
         re: Option<RequestId>,
         nick: Option<Nick>,
         session: SessionId,
+        seen: Option<Seen>,
         around: &mut Surroundings<'_, N>,
     ) {
+        let wants_trail = seen.is_some();
         let Some(mut holder) = self.holder(slot) else { return };
         holder.session = session;
         self.with_chat(slot, |chat| {
-            chat.pending = Some(Box::new(Pending::Resume { re, nick, session }));
+            chat.pending = Some(Box::new(Pending::Resume { re, nick, session, seen }));
             chat.under_way += 1;
         });
         let owner = self.placement.of_session(session);
-        self.ask_directory(owner, DirectoryMessage::ResumeSession { holder }, around);
+        self.ask_directory(owner, DirectoryMessage::ResumeSession { holder, wants_trail }, around);
     }
 
     /// The rest of the connection is JSON, in which one's own messages come back where nothing else is said.
     fn speak_json(&mut self, slot: u32) {
-        if let Speaks::Chat(chat) = &mut self.conns[slot as usize].speaks {
-            let decoder = std::mem::replace(&mut chat.decoder, madang_wire::LineDecoder::json());
-            chat.decoder = decoder.into_json();
-            chat.is_json = true;
+        if let Some(Chat { tongue: Tongue::Lines(lines), .. }) = self.conns[slot as usize].chat() {
+            let decoder = std::mem::replace(&mut lines.decoder, madang_wire::LineDecoder::json());
+            lines.decoder = decoder.into_json();
+            lines.is_json = true;
         }
         self.set_echo(slot, true);
         self.reform(slot);

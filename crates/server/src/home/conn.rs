@@ -4,11 +4,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
-use madang_wire::{LineDecoder, Request, RequestId, RoomRow, Welcome, text};
+use madang_wire::{Request, RequestId, RoomRow, Welcome};
 
 use super::audience::Membership;
-
+use super::echoes::Echoes;
+use super::engine::Engine;
 use super::outbox::Outbox;
+use super::recovery::{Recovering, Seen};
+use super::tongue::Tongue;
 use crate::batch::Form;
 use crate::bucket::Bucket;
 use crate::message::Ask;
@@ -63,13 +66,13 @@ pub(crate) enum Speaks {
     Relay {
         position: u32,
     },
+    /// Engine.IO, for those who test clients.
+    Echoes(Box<Echoes>),
 }
 
 /// A session of the chat, while it has this connection.
 pub(crate) struct Chat {
-    pub(crate) decoder: LineDecoder,
-    pub(crate) is_json: bool,
-    pub(crate) is_chunked: bool,
+    pub(crate) tongue: Tongue,
     pub(crate) session: SessionId,
     pub(crate) nick: Nick,
     /// In the order in which they were joined: the last is the current one.
@@ -85,11 +88,8 @@ pub(crate) struct Chat {
     pub(crate) echo: bool,
     /// It has said `hello`, so it has a token to come back with.
     pub(crate) is_resumable: bool,
-    pub(crate) has_spoken: bool,
     /// It has said goodbye: to be answered with the last line of all, under this `id`.
     pub(crate) goodbye: Option<Box<Goodbye>>,
-    /// The last line before FIN was taken.
-    pub(crate) is_finished: bool,
     pub(crate) why_left: Option<WhyLeft>,
 }
 
@@ -108,6 +108,14 @@ pub(crate) enum Pending {
         room: RoomName,
         echo: Option<bool>,
     },
+    /// Socket.IO's `room`: the one room of a simple client.
+    SimpleJoin {
+        room: RoomName,
+    },
+    /// A room's events for a stream.
+    Follow,
+    /// Rooms are joined again, one after the other, for a Socket.IO client that was away.
+    Recover(Recovering),
     Leave,
     /// `history`, whose answer is large, or `tell`, which is heard before what comes after it.
     Answer,
@@ -127,6 +135,8 @@ pub(crate) enum Pending {
         re: Option<RequestId>,
         nick: Option<Nick>,
         session: SessionId,
+        /// What a Socket.IO client has seen last.
+        seen: Option<Seen>,
     },
     /// `hello` that asks for a nickname. `is_wanted`: it was asked for, not only remembered.
     HelloNick {
@@ -146,6 +156,15 @@ impl<S> Conn<S> {
     pub(crate) fn chat(&mut self) -> Option<&mut Chat> {
         match &mut self.speaks {
             Speaks::Chat(chat) => Some(chat),
+            Speaks::Echo | Speaks::Relay { .. } | Speaks::Echoes(_) => None,
+        }
+    }
+
+    /// Its Engine.IO session, if it is one.
+    pub(crate) fn engine(&mut self) -> Option<&mut Engine> {
+        match &mut self.speaks {
+            Speaks::Chat(chat) => chat.tongue.socketio().map(|socketio| &mut socketio.engine),
+            Speaks::Echoes(echoes) => Some(&mut echoes.engine),
             Speaks::Echo | Speaks::Relay { .. } => None,
         }
     }
@@ -154,7 +173,7 @@ impl<S> Conn<S> {
     pub(crate) fn session(&self) -> Option<tracing::field::DisplayValue<SessionId>> {
         match &self.speaks {
             Speaks::Chat(chat) => Some(tracing::field::display(chat.session)),
-            Speaks::Echo | Speaks::Relay { .. } => None,
+            Speaks::Echo | Speaks::Relay { .. } | Speaks::Echoes(_) => None,
         }
     }
 
@@ -170,6 +189,7 @@ impl<S> Conn<S> {
             // What is echoed must find its way back before more is read.
             Speaks::Echo => !self.outbox.is_behind(),
             Speaks::Relay { .. } => true,
+            Speaks::Echoes(_) => !self.outbox.is_behind(),
         }
     }
 }
@@ -177,13 +197,7 @@ impl<S> Conn<S> {
 impl Chat {
     /// In which form what happens in its `position`th room is written to it.
     pub(crate) fn form(&self, position: usize) -> Form {
-        if self.is_json {
-            return Form::Json;
-        }
-        Form::Text(text::Form {
-            is_current: position + 1 == self.rooms.len(),
-            crlf: self.decoder.is_telnet(),
-        })
+        self.tongue.form(&self.rooms[position].room, position + 1 == self.rooms.len())
     }
 
     pub(crate) fn current_room(&self) -> Option<&RoomName> {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use madang_room::{RoomName, WhyLeft};
+use madang_room::{RoomName, Seq, WhyLeft};
 use madang_wire::Notice;
 use smallvec::SmallVec;
 
 use super::audience::{Listener, Membership, TO_THE_END};
 use super::conn::{Conn, Phase, Speaks};
 use super::outbox::{Missed, Sent};
-use super::{Home, Surroundings, encode_notice};
-use crate::batch::{Batch, Place};
+use super::{Home, Surroundings};
+use crate::batch::{Batch, Form, Place};
 use crate::net::Net;
 use crate::placement::ConnRef;
 
@@ -27,6 +27,7 @@ impl<N: Net> Home<N> {
         let limit = self.config.limits.backlog_bytes;
         let (mut broken, mut left) = (Vec::new(), Vec::new());
         let (mut deliveries, mut bytes) = (0, 0);
+        let newest = batch.seqs(0, whole[0].1).last();
         for listener in listeners.iter_mut() {
             let conn = &mut self.conns[listener.slot as usize];
             if matches!(conn.phase, Phase::Draining | Phase::Finished { .. }) {
@@ -35,6 +36,7 @@ impl<N: Net> Home<N> {
             }
             let is_plain =
                 listener.is_plain() && (authors.is_empty() || authors.binary_search(&listener.slot).is_err());
+            let mut seen = newest;
             let sent = if is_plain {
                 deliveries += whole[0].1 as usize;
                 write(conn, batch, listener, &whole, limit, &mut bytes, around)
@@ -42,12 +44,18 @@ impl<N: Net> Home<N> {
                 let me = ConnRef { shard, slot: listener.slot, generation: conn.generation };
                 let runs = batch.visible_to(me, listener.echo, listener.from, listener.until);
                 deliveries += runs.iter().map(|(first, end)| (end - first) as usize).sum::<usize>();
+                seen = runs.iter().rev().find_map(|(first, end)| batch.seqs(*first, *end).last());
                 listener.from = 0;
                 if listener.until != TO_THE_END {
                     left.push(listener.slot);
                 }
                 write(conn, batch, listener, &runs, limit, &mut bytes, around)
             };
+            if let (Form::SocketIo { has_offset: true, .. }, Place::Room(room)) =
+                (listener.form, &batch.place)
+            {
+                leave_trail(conn, room, seen, &sent);
+            }
             match sent {
                 Ok(Sent::All) => {}
                 Ok(sent) => {
@@ -86,12 +94,12 @@ impl<N: Net> Home<N> {
             let Some(conn) = self.conns.get_mut(slot as usize) else { continue };
             conn.is_dirty = false;
             let was_behind = conn.outbox.is_behind();
-            let (is_json, crlf) = match &conn.speaks {
-                Speaks::Chat(chat) => (chat.is_json, chat.decoder.is_telnet()),
-                Speaks::Echo | Speaks::Relay { .. } => (false, false),
-            };
+            let speaks = &conn.speaks;
             let announce = |bytes: &mut Vec<u8>, missed: Missed| {
-                encode_notice(bytes, &gap(missed), is_json, crlf);
+                // Raw bytes are never dropped.
+                if let Speaks::Chat(chat) = speaks {
+                    chat.tongue.encode_notice(bytes, &gap(missed));
+                }
             };
             let (socket, metrics) = (&mut conn.socket, &self.metrics);
             let sent = conn.outbox.flush(around.now, announce, |slices| {
@@ -160,6 +168,14 @@ impl<N: Net> Home<N> {
         let Some(at) = chat.rooms.iter().position(|membership| membership.room == *room) else { return };
         let membership = chat.rooms.remove(at);
         self.remove_listener(&Place::Room(membership.room), membership.position);
+        let is_open = self.conns[slot as usize].phase == Phase::Open;
+        if let Some(socketio) = self.socketio(slot).filter(|_| is_open) {
+            // Who is going keeps its trail: it may come back for the rest.
+            if let Some(trail) = &mut socketio.trail {
+                trail.leave(room);
+            }
+            socketio.simple_room.take_if(|simple| simple == room);
+        }
         self.reform(slot);
     }
 
@@ -176,7 +192,7 @@ impl<N: Net> Home<N> {
                     }
                 }
                 Speaks::Relay { position: relayed } => *relayed = position,
-                Speaks::Echo => {}
+                Speaks::Echo | Speaks::Echoes(_) => {}
             }
         }
         if listeners.is_empty() {
@@ -225,6 +241,18 @@ fn write<N: Net>(
         *bytes += written;
         Ok(written)
     })
+}
+
+/// Remembers how far a client has got that may come back for the rest.
+fn leave_trail<S>(conn: &mut Conn<S>, room: &RoomName, seen: Option<Seq>, sent: &std::io::Result<Sent>) {
+    let trail = conn.chat().and_then(|chat| chat.tongue.socketio()?.trail.as_mut());
+    let Some(trail) = trail else { return };
+    if let Some(seq) = seen {
+        trail.step(room, seq);
+    }
+    if matches!(sent, Ok(Sent::Dropped)) {
+        trail.miss();
+    }
 }
 
 fn gap(missed: Missed) -> Notice {

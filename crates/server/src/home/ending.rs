@@ -14,6 +14,7 @@ use madang_wire::{Answer, Bye, Notice};
 use rustc_hash::FxHashSet;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
+use super::recovery::Recovering;
 use super::{Home, Surroundings};
 use crate::batch::{Batch, Place};
 use crate::message::{Ask, DirectoryMessage};
@@ -51,6 +52,8 @@ enum Timer {
     Idle(u32, u32),
     /// Has the peer not sent its FIN? Slot and generation.
     Linger(u32, u32),
+    /// Is an Engine.IO client still there? Slot and generation.
+    Beat(u32, u32),
 }
 
 impl Timers {
@@ -65,6 +68,10 @@ impl Timers {
 
     pub(super) fn idle(&mut self, at: Timestamp, conn: ConnRef) {
         self.due.push(Reverse((at, Timer::Idle(conn.slot, conn.generation))));
+    }
+
+    pub(super) fn beat(&mut self, at: Timestamp, conn: ConnRef) {
+        self.due.push(Reverse((at, Timer::Beat(conn.slot, conn.generation))));
     }
 
     fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
@@ -113,8 +120,7 @@ impl<N: Net> Home<N> {
             // The answers bring us back here.
             return;
         }
-        if !chat.is_finished {
-            self.take_last_line(slot, around);
+        if self.take_last_line(slot, around) {
             self.enqueue(slot);
             return;
         }
@@ -137,6 +143,7 @@ impl<N: Net> Home<N> {
         }
         conn.phase = Phase::Leaving;
         conn.input = Vec::new();
+        conn.outbox.discard();
         if let Some(chat) = conn.chat() {
             chat.why_left = why;
             let rooms: Vec<RoomName> = chat.rooms.iter().map(|membership| membership.room.clone()).collect();
@@ -171,8 +178,39 @@ impl<N: Net> Home<N> {
                 }
             }
         }
+        if is_shutdown {
+            self.hand_in_trail(slot, around);
+        }
+        self.say_last_words(slot);
         self.conns[slot as usize].phase = Phase::Draining;
         self.mark_dirty(slot);
+    }
+
+    /// Ends a conversation in its own way, where it has one. Codes are those of RFC 6455, section 7.4.1, and from 4000
+    /// on our own.
+    fn say_last_words(&mut self, slot: u32) {
+        let is_shutdown = self.shutdown.is_some();
+        let Conn { speaks: Speaks::Chat(chat), outbox, .. } = &mut self.conns[slot as usize] else { return };
+        let (code, why) = match chat.why_left {
+            _ if is_shutdown => (1012, "the server ends, come back in a moment"),
+            Some(WhyLeft::Replaced) => (4001, "this session has come in by another connection"),
+            Some(WhyLeft::Idle) => (4002, "nothing was said for too long"),
+            Some(WhyLeft::Lost) => (4003, "no answer to a ping"),
+            _ => (1000, ""),
+        };
+        outbox.append(|out| chat.tongue.encode_end(out, code, why));
+    }
+
+    /// The server ends: what a Socket.IO client was sent is kept for when it has started again.
+    fn hand_in_trail(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
+        let Some(holder) = self.holder(slot) else { return };
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let trail = chat.tongue.socketio().and_then(|socketio| socketio.trail.take());
+        if let Some(trail) = trail.filter(|_| chat.is_resumable) {
+            let owner = self.placement.of_session(holder.session);
+            let trail = Some(Box::new(trail));
+            self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep: true, trail }, around);
+        }
     }
 
     /// Gives back the connection's name and session: at once where it said goodbye, after the grace where it did not.
@@ -183,11 +221,13 @@ impl<N: Net> Home<N> {
         let is_resumable = chat.is_resumable;
         // Who says goodbye needs no name kept.
         let keep = is_resumable && chat.goodbye.is_none();
+        let trail = chat.tongue.socketio().and_then(|socketio| socketio.trail.clone());
         let owner = self.placement.of_nick(&nick);
         self.ask_directory(owner, DirectoryMessage::ReleaseNick { nick, holder, keep }, around);
         if is_resumable {
+            let trail = trail.filter(|_| keep).map(Box::new);
             let owner = self.placement.of_session(holder.session);
-            self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep }, around);
+            self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep, trail }, around);
         }
     }
 
@@ -203,8 +243,14 @@ impl<N: Net> Home<N> {
         if let Some(chat) = conn.chat() {
             let mut rooms: Vec<RoomName> =
                 chat.rooms.iter().map(|membership| membership.room.clone()).collect();
-            if let Some(Pending::Landing { room } | Pending::Join { room, .. }) = chat.pending.as_deref() {
-                rooms.push(room.clone());
+            match chat.pending.as_deref() {
+                Some(
+                    Pending::Landing { room } | Pending::Join { room, .. } | Pending::SimpleJoin { room },
+                ) => rooms.push(room.clone()),
+                Some(Pending::Recover(Recovering { todo, .. })) => {
+                    rooms.extend(todo.last().map(|back| back.room.clone()));
+                }
+                _ => {}
             }
             for room in rooms {
                 self.send_to_room(slot, None, room, Ask::Leave { why: Some(why) }, around);
@@ -228,7 +274,7 @@ impl<N: Net> Home<N> {
                 let place = Place::Relay(self.conns[slot as usize].listener);
                 self.remove_listener(&place, position);
             }
-            Speaks::Echo => {}
+            Speaks::Echo | Speaks::Echoes(_) => {}
         }
         let conn = self.conns.remove(slot as usize);
         self.metrics.connections.dec();
@@ -272,6 +318,11 @@ impl<N: Net> Home<N> {
             return;
         };
         let form = chat.form(position);
+        if let Some(trail) = conn.chat().and_then(|chat| chat.tongue.socketio()?.trail.as_mut())
+            && let Some(seq) = replay.seqs(0, replay.items.len() as u32).last()
+        {
+            trail.step(room, seq);
+        }
         let runs = [(0, replay.items.len() as u32)];
         // A replay is bounded where it is made, and has a right to be sent whole.
         let limit = usize::MAX;
@@ -324,6 +375,7 @@ impl<N: Net> Home<N> {
                         self.enqueue(slot);
                     }
                 }
+                Timer::Beat(slot, generation) => self.beat(slot, generation, around),
                 Timer::Idle(slot, generation) => self.check_idle(slot, generation, around),
                 Timer::Linger(slot, generation) => {
                     let conn = self.conns.get(slot as usize).filter(|conn| conn.generation == generation);
@@ -372,7 +424,7 @@ impl<N: Net> Home<N> {
                 let bye = Bye { why: "idle", resume: true, retry_ms: None };
                 self.part(slot, bye, WhyLeft::Idle, around);
             }
-            Speaks::Echo | Speaks::Relay { .. } => {
+            Speaks::Echo | Speaks::Relay { .. } | Speaks::Echoes(_) => {
                 self.conns[slot as usize].phase = Phase::Draining;
                 self.mark_dirty(slot);
             }

@@ -3,10 +3,13 @@
 
 use std::io::ErrorKind;
 
-use madang_room::Refusal;
-use madang_wire::{Line, Notice, Request, chunk, json, text};
+use madang_room::{Refusal, RoomName, Text};
+use madang_wire::socketio::Auth;
+use madang_wire::{Line, Notice, Request, RequestId, chunk, json, text, websocket};
 
 use super::conn::{Phase, Speaks};
+use super::echoes::Echoed;
+use super::tongue::{Lines, Tongue};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
 use crate::bucket::Pace;
@@ -15,11 +18,34 @@ use crate::message::{Message, Outgoing};
 use crate::net::Net;
 
 /// What one line, or what could not be one, asks for.
-enum Taken {
+pub(super) enum Taken {
     Request(Request),
-    Refused { re: Option<madang_wire::RequestId>, refusal: Refusal },
+    Refused {
+        re: Option<RequestId>,
+        refusal: Refusal,
+    },
     Telnet([u8; 3]),
     Http,
+    /// Something that is answered with these bytes.
+    Answered(Vec<u8>),
+    /// The client has ended the conversation, or has to be let go; with the last bytes for it.
+    End(Vec<u8>),
+    /// Something that needs nothing done.
+    Nothing,
+    /// Engine.IO: it is still there.
+    Pong,
+    /// Socket.IO: into the namespace, and out of it.
+    Connect(Box<Auth>),
+    Disconnect,
+    /// Socket.IO's simple clients.
+    SimpleJoin {
+        re: Option<RequestId>,
+        room: RoomName,
+    },
+    SimpleSay {
+        re: Option<RequestId>,
+        text: Text,
+    },
 }
 
 impl<N: Net> Home<N> {
@@ -54,8 +80,8 @@ impl<N: Net> Home<N> {
         match conn.phase {
             Phase::Open if !conn.input.is_empty() => {
                 if conn.takes_commands() {
-                    let input = std::mem::take(&mut conn.input);
-                    self.take_input(slot, &input, around);
+                    let mut input = std::mem::take(&mut conn.input);
+                    self.take_input(slot, &mut input, around);
                     if self.conns.contains(slot as usize) && self.conns[slot as usize].takes_commands() {
                         self.enqueue(slot);
                     }
@@ -98,7 +124,7 @@ impl<N: Net> Home<N> {
                     self.enqueue(slot);
                 }
                 if !is_discarded {
-                    self.take_input(slot, &buffer[..bytes], around);
+                    self.take_input(slot, &mut buffer[..bytes], around);
                 }
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => self.enqueue(slot),
@@ -111,26 +137,34 @@ impl<N: Net> Home<N> {
         self.buffer = buffer;
     }
 
-    fn take_input(&mut self, slot: u32, input: &[u8], around: &mut Surroundings<'_, N>) {
+    fn take_input(&mut self, slot: u32, input: &mut [u8], around: &mut Surroundings<'_, N>) {
         match &self.conns[slot as usize].speaks {
-            Speaks::Chat(_) => self.take_lines(slot, input, around),
+            Speaks::Chat(_) => self.take_words(slot, input, around),
             Speaks::Echo => self.take_echo(slot, input),
             Speaks::Relay { .. } => self.take_relay(slot, input),
+            Speaks::Echoes(_) => self.take_echoes(slot, input, around),
         }
     }
 
-    fn take_lines(&mut self, slot: u32, input: &[u8], around: &mut Surroundings<'_, N>) {
+    fn take_words(&mut self, slot: u32, input: &mut [u8], around: &mut Surroundings<'_, N>) {
         let mut rest = input;
         let mut is_told_too_fast = false;
-        while let Some(taken) = self.next_line(slot, &mut rest) {
+        while let Some(taken) = self.next_word(slot, &mut rest) {
             let per_second = self.config.limits.messages_per_second;
             let Some(chat) = self.conns[slot as usize].chat() else { return };
             let pace = chat.bucket.as_mut().map_or(Pace::Good, |bucket| bucket.take(per_second, around.now));
             match taken {
                 Taken::Telnet(reply) => {
-                    self.conns[slot as usize].outbox.append(|bytes| bytes.extend_from_slice(&reply));
+                    self.write_private(slot, &reply);
                     self.reform(slot);
-                    self.mark_dirty(slot);
+                }
+                Taken::Nothing => {}
+                Taken::Pong => self.hear_pong(slot, around),
+                Taken::Answered(bytes) => self.write_private(slot, &bytes),
+                Taken::End(bytes) => {
+                    self.write_private(slot, &bytes);
+                    self.leave_all(slot, None, around);
+                    return;
                 }
                 Taken::Request(Request { id: Some(re), .. }) | Taken::Refused { re: Some(re), .. }
                     if pace == Pace::TooFast =>
@@ -144,6 +178,10 @@ impl<N: Net> Home<N> {
                 }
                 Taken::Request(request) => self.carry_out(slot, request, around),
                 Taken::Refused { re, refusal } => self.refuse(slot, re, refusal),
+                Taken::Connect(auth) => self.connect(slot, *auth, around),
+                Taken::Disconnect => self.leave_rooms(slot, around),
+                Taken::SimpleJoin { re, room } => self.simple_join(slot, re, room, around),
+                Taken::SimpleSay { re, text } => self.simple_say(slot, re, text, around),
                 Taken::Http => {
                     let why = "this door speaks lines of text, not HTTP".to_owned();
                     self.refuse(slot, None, Refusal::BadCommand { why });
@@ -162,51 +200,50 @@ impl<N: Net> Home<N> {
         }
     }
 
-    fn next_line(&mut self, slot: u32, rest: &mut &[u8]) -> Option<Taken> {
-        let chat = self.conns[slot as usize].chat()?;
-        let is_first = !std::mem::replace(&mut chat.has_spoken, true);
-        if chat.is_chunked && !chat.is_json {
-            let line = chunk(std::mem::take(rest));
-            return match line {
-                Ok(line) => line.map(|line| read_text(line, is_first)),
-                Err(refusal) => Some(Taken::Refused { re: None, refusal }),
-            };
-        }
-        let is_json = chat.is_json;
-        match chat.decoder.next(rest) {
-            Some(Line::Bytes(line)) if is_json => Some(read_json(line)),
-            Some(Line::Bytes(line)) => Some(read_text(line, is_first)),
-            Some(Line::Telnet(reply)) => {
-                chat.has_spoken = !is_first;
-                Some(Taken::Telnet(reply))
+    fn next_word(&mut self, slot: u32, rest: &mut &mut [u8]) -> Option<Taken> {
+        match &mut self.conns[slot as usize].chat()?.tongue {
+            Tongue::Lines(lines) => {
+                // Lines are read where they lie.
+                let bytes = std::mem::take(rest);
+                let mut unread = &*bytes;
+                let taken = lines.next(&mut unread);
+                let read = bytes.len() - unread.len();
+                *rest = &mut bytes[read..];
+                taken
             }
-            Some(Line::TooLong) => Some(Taken::Refused { re: None, refusal: chat.decoder.too_long() }),
-            None => {
-                chat.has_spoken = !is_first;
-                None
+            Tongue::WebSocket { decoder, is_over } => {
+                let taken = next_message(decoder, rest)?;
+                *is_over = matches!(taken, Taken::End(_));
+                Some(taken)
             }
+            Tongue::SocketIo(socketio) => socketio.next(rest),
+            Tongue::Stream { .. } | Tongue::Call { .. } => None,
         }
     }
 
-    /// Takes the last line before FIN, which needs no ending.
-    pub(super) fn take_last_line(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
-        let Some(chat) = self.conns[slot as usize].chat() else { return };
-        chat.is_finished = true;
-        let is_json = chat.is_json;
-        let is_first = !chat.has_spoken;
-        let taken = match chat.decoder.finish() {
+    /// Takes the last line before FIN, which needs no ending. True where there may have been one.
+    pub(super) fn take_last_line(&mut self, slot: u32, around: &mut Surroundings<'_, N>) -> bool {
+        let Some(chat) = self.conns[slot as usize].chat() else { return false };
+        let Tongue::Lines(lines) = &mut chat.tongue else { return false };
+        if std::mem::replace(&mut lines.is_finished, true) {
+            return false;
+        }
+        let is_json = lines.is_json;
+        let is_first = !lines.has_spoken;
+        let taken = match lines.decoder.finish() {
             Some(Line::Bytes(line)) if is_json => read_json(line),
             Some(Line::Bytes(line)) => read_text(line, is_first),
-            _ => return,
+            _ => return true,
         };
         match taken {
             Taken::Request(request) => self.carry_out(slot, request, around),
             Taken::Refused { re, refusal } => self.refuse(slot, re, refusal),
-            Taken::Http | Taken::Telnet(_) => {}
+            _ => {}
         }
+        true
     }
 
-    pub(super) fn refuse(&mut self, slot: u32, re: Option<madang_wire::RequestId>, refusal: Refusal) {
+    pub(super) fn refuse(&mut self, slot: u32, re: Option<RequestId>, refusal: Refusal) {
         match re {
             Some(re) => self.reply(slot, Some(&re), &Err(refusal)),
             None => {
@@ -228,6 +265,30 @@ impl<N: Net> Home<N> {
         self.mark_dirty(slot);
     }
 
+    fn take_echoes(&mut self, slot: u32, input: &mut [u8], around: &mut Surroundings<'_, N>) {
+        let mut rest = input;
+        loop {
+            let conn = &mut self.conns[slot as usize];
+            let Speaks::Echoes(echoes) = &mut conn.speaks else { return };
+            let mut echoed = None;
+            let is_something = conn.outbox.append(|out| echoed = echoes.next(&mut rest, around.now, out));
+            if is_something {
+                self.mark_dirty(slot);
+            }
+            match echoed {
+                None => return,
+                Some(Echoed::Nothing) => {}
+                Some(Echoed::Pong) => self.hear_pong(slot, around),
+                Some(Echoed::Later(due)) => self.timers.beat(due, self.reference(slot)),
+                Some(Echoed::End) => {
+                    self.conns[slot as usize].phase = Phase::Draining;
+                    self.mark_dirty(slot);
+                    return;
+                }
+            }
+        }
+    }
+
     fn take_relay(&mut self, slot: u32, input: &[u8]) {
         let author = Some(self.reference(slot));
         let listener = self.conns[slot as usize].listener;
@@ -242,6 +303,54 @@ impl<N: Net> Home<N> {
             out.send(self.shard, Message::Batch(batch.into()));
         }
     }
+}
+
+impl Lines {
+    fn next(&mut self, rest: &mut &[u8]) -> Option<Taken> {
+        let is_first = !std::mem::replace(&mut self.has_spoken, true);
+        if self.is_chunked && !self.is_json {
+            let line = chunk(std::mem::take(rest));
+            return match line {
+                Ok(line) => line.map(|line| read_text(line, is_first)),
+                Err(refusal) => Some(Taken::Refused { re: None, refusal }),
+            };
+        }
+        let is_json = self.is_json;
+        match self.decoder.next(rest) {
+            Some(Line::Bytes(line)) if is_json => Some(read_json(line)),
+            Some(Line::Bytes(line)) => Some(read_text(line, is_first)),
+            Some(Line::Telnet(reply)) => {
+                self.has_spoken = !is_first;
+                Some(Taken::Telnet(reply))
+            }
+            Some(Line::TooLong) => Some(Taken::Refused { re: None, refusal: self.decoder.too_long() }),
+            None => {
+                self.has_spoken = !is_first;
+                None
+            }
+        }
+    }
+}
+
+/// Takes the next message of a WebSocket out of `rest`.
+fn next_message(decoder: &mut websocket::Decoder, rest: &mut &mut [u8]) -> Option<Taken> {
+    let closed = |code, why: &str| {
+        let mut bytes = Vec::new();
+        websocket::close_frame(&mut bytes, code, why);
+        Taken::End(bytes)
+    };
+    Some(match decoder.next(rest)? {
+        Ok(websocket::Message::Text(text)) => read_json(text.as_bytes()),
+        Ok(websocket::Message::Binary(_)) => closed(1003, "this door speaks text"),
+        Ok(websocket::Message::Ping(data)) => {
+            let mut bytes = Vec::new();
+            websocket::pong_frame(&mut bytes, data);
+            Taken::Answered(bytes)
+        }
+        Ok(websocket::Message::Pong) => Taken::Nothing,
+        Ok(websocket::Message::Close(code)) => closed(code.unwrap_or(1000), ""),
+        Err(error) => closed(error.close_code(), &error.to_string()),
+    })
 }
 
 fn read_text(line: &[u8], is_first: bool) -> Taken {

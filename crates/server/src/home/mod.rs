@@ -12,16 +12,22 @@ mod audience;
 mod commands;
 mod conn;
 mod deliver;
+mod echoes;
 mod ending;
+mod engine;
+mod events;
 mod input;
 mod outbox;
+mod recovery;
+mod socketio;
+mod tongue;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use madang_room::{Nick, Refusal, Timestamp};
-use madang_wire::{Answer, LineDecoder, Notice, RequestId, json, text};
+use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
@@ -39,6 +45,8 @@ use audience::{Listener, TO_THE_END};
 pub(crate) use conn::Tokens;
 use conn::{Chat, Conn, Phase, Speaks, is_limited};
 use outbox::Outbox;
+pub(crate) use recovery::Trail;
+use tongue::Tongue;
 
 /// Bytes read at once. A connection that has more is read again in the next turn, after the others.
 const READ_BYTES: usize = 64 * 1024;
@@ -122,39 +130,20 @@ impl<N: Net> Home<N> {
         ip_slot: Option<IpSlot>,
         around: &mut Surroundings<'_, N>,
     ) {
-        self.metrics.accepted.inc();
-        self.metrics.connections.inc();
-        self.next_generation = self.next_generation.wrapping_add(1);
         let config = self.config.clone();
         let service = &config.listeners[usize::from(listener)].service;
         let speaks = match service {
             Service::Chat { framing, .. } => {
-                Speaks::Chat(Box::new(self.newcomer(peer, *framing, around.now)))
+                let tongue = Tongue::lines(*framing == Framing::Chunk);
+                let nick = Nick::guest(self.guests.next());
+                Speaks::Chat(Box::new(self.newcomer(peer, tongue, nick, around.now)))
             }
             Service::Echo { .. } => Speaks::Echo,
             Service::Relay { .. } => Speaks::Relay { position: 0 },
             // Those who come in by HTTP arrive otherwise.
             Service::Http(_) => return,
         };
-        let slot = self.conns.insert(Conn {
-            socket,
-            generation: self.next_generation,
-            peer,
-            listener,
-            phase: Phase::Open,
-            readable: false,
-            hung_up: false,
-            peer_done: false,
-            is_queued: false,
-            is_dirty: false,
-            speaks,
-            outbox: Outbox::default(),
-            input: Vec::new(),
-            heard_at: around.now,
-            _ip_slot: ip_slot,
-        }) as u32;
-        let session = self.conns[slot as usize].session();
-        tracing::debug!(%peer, session, shard = self.shard.0, slot, "connected");
+        let slot = self.insert(socket, peer, listener, ip_slot, speaks, around);
         match service {
             Service::Chat { room, .. } => self.land(slot, room, around),
             Service::Echo { .. } | Service::Http(_) => {}
@@ -175,15 +164,47 @@ impl<N: Net> Home<N> {
         }
     }
 
-    fn newcomer(&self, peer: SocketAddr, framing: Framing, now: Timestamp) -> Chat {
+    fn insert(
+        &mut self,
+        socket: N::Socket,
+        peer: SocketAddr,
+        listener: u16,
+        ip_slot: Option<IpSlot>,
+        speaks: Speaks,
+        around: &Surroundings<'_, N>,
+    ) -> u32 {
+        self.metrics.accepted.inc();
+        self.metrics.connections.inc();
+        self.next_generation = self.next_generation.wrapping_add(1);
+        let slot = self.conns.insert(Conn {
+            socket,
+            generation: self.next_generation,
+            peer,
+            listener,
+            phase: Phase::Open,
+            readable: false,
+            hung_up: false,
+            peer_done: false,
+            is_queued: false,
+            is_dirty: false,
+            speaks,
+            outbox: Outbox::default(),
+            input: Vec::new(),
+            heard_at: around.now,
+            _ip_slot: ip_slot,
+        }) as u32;
+        let session = self.conns[slot as usize].session();
+        tracing::debug!(%peer, session, shard = self.shard.0, slot, "connected");
+        slot
+    }
+
+    fn newcomer(&self, peer: SocketAddr, tongue: Tongue, nick: Nick, now: Timestamp) -> Chat {
         let per_second = self.config.limits.messages_per_second;
         let is_limited = is_limited(peer.ip()) && per_second > 0;
         Chat {
-            decoder: LineDecoder::text(),
-            is_json: false,
-            is_chunked: framing == Framing::Chunk,
+            tongue,
             session: new_session(),
-            nick: Nick::guest(self.guests.next()),
+            nick,
             rooms: Vec::new(),
             pending: None,
             under_way: 0,
@@ -191,9 +212,7 @@ impl<N: Net> Home<N> {
             bucket: is_limited.then(|| Bucket::new(per_second, now)),
             echo: false,
             is_resumable: false,
-            has_spoken: false,
             goodbye: None,
-            is_finished: false,
             why_left: None,
         }
     }
@@ -239,42 +258,39 @@ impl<N: Net> Home<N> {
 
     /// Answers a command in the connection's own words.
     fn reply(&mut self, slot: u32, re: Option<&RequestId>, result: &Result<Answer, Refusal>) {
-        let conn = &mut self.conns[slot as usize];
-        let Speaks::Chat(chat) = &conn.speaks else { return };
+        let Conn { speaks: Speaks::Chat(chat), outbox, .. } = &mut self.conns[slot as usize] else { return };
         if result.is_err() {
             self.metrics.refusals.inc();
         }
-        let (is_json, crlf) = (chat.is_json, chat.decoder.is_telnet());
         let zone = &self.zone;
-        let is_something = conn.outbox.append(|bytes| match result {
-            _ if is_json => json::as_line(bytes, |bytes| json::encode_reply(bytes, re, result)),
-            Ok(answer) => text::encode_answer(bytes, answer, zone, crlf),
-            Err(refusal) => text::encode_refusal(bytes, refusal, crlf),
-        });
+        let is_something = outbox.append(|bytes| chat.tongue.encode_reply(bytes, re, result, zone));
+        let is_call = matches!(chat.tongue, Tongue::Call { .. });
         if is_something {
             self.mark_dirty(slot);
+        }
+        if is_call {
+            // It has what it came for.
+            self.conns[slot as usize].peer_done = true;
+            self.enqueue(slot);
         }
     }
 
     /// Tells a connection something that it did not ask for.
     fn notify(&mut self, slot: u32, notice: &Notice) {
-        let conn = &mut self.conns[slot as usize];
-        let Speaks::Chat(chat) = &conn.speaks else { return };
-        let (is_json, crlf) = (chat.is_json, chat.decoder.is_telnet());
-        if conn.outbox.append(|bytes| encode_notice(bytes, notice, is_json, crlf)) {
+        let Conn { speaks: Speaks::Chat(chat), outbox, .. } = &mut self.conns[slot as usize] else { return };
+        if outbox.append(|bytes| chat.tongue.encode_notice(bytes, notice)) {
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// Writes bytes to a connection alone.
+    fn write_private(&mut self, slot: u32, bytes: &[u8]) {
+        if self.conns[slot as usize].outbox.append(|out| out.extend_from_slice(bytes)) {
             self.mark_dirty(slot);
         }
     }
 
     fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
         around.out.send(shard, Message::Directory(Box::new(message)));
-    }
-}
-
-fn encode_notice(bytes: &mut Vec<u8>, notice: &Notice, is_json: bool, crlf: bool) {
-    if is_json {
-        json::as_line(bytes, |bytes| json::encode_notice(bytes, notice));
-    } else {
-        text::encode_notice(bytes, notice, crlf);
     }
 }

@@ -41,6 +41,8 @@ struct Backlog {
     missed: Vec<Missed>,
     /// When the socket last took a byte.
     progress_at: Timestamp,
+    /// Nothing is written until it is known whether the pieces from that one on are wanted.
+    corked_at: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -87,7 +89,8 @@ impl Outbox {
             return self.fresh.len() > before;
         };
         let before = backlog.private_bytes;
-        if let Some(Piece::Private { bytes, .. }) = backlog.pieces.back_mut() {
+        let is_behind_cork = backlog.corked_at == Some(backlog.pieces.len());
+        if let Some(Piece::Private { bytes, .. }) = backlog.pieces.back_mut().filter(|_| !is_behind_cork) {
             let length = bytes.len();
             encode(bytes);
             backlog.private_bytes += bytes.len() - length;
@@ -101,6 +104,52 @@ impl Outbox {
 
     pub(crate) fn is_behind(&self) -> bool {
         self.backlog.is_some()
+    }
+
+    /// Holds back everything from here on until [`Outbox::uncork`] or [`Outbox::discard`].
+    pub(crate) fn cork(&mut self, now: Timestamp) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let backlog = self.backlog.get_or_insert_with(|| Box::new(Backlog::new(now)));
+        backlog.push_private(fresh);
+        // A piece that more private bytes would be appended to must not reach over the cork.
+        backlog.corked_at = Some(backlog.pieces.len());
+    }
+
+    /// What was held back is to be written after all. False where some of it was too much and was dropped.
+    pub(crate) fn uncork(&mut self) -> bool {
+        let Some(backlog) = &mut self.backlog else { return true };
+        backlog.corked_at = None;
+        backlog.missed.is_empty()
+    }
+
+    /// What was held back is not wanted.
+    pub(crate) fn discard(&mut self) {
+        let Some(backlog) = &mut self.backlog else { return };
+        if let Some(kept) = backlog.corked_at.take() {
+            backlog.pieces.truncate(kept);
+            backlog.missed.clear();
+            let bytes = |pieces: &VecDeque<Piece>, is_private| {
+                let of_kind = pieces.iter().filter(|piece| piece.is_private() == is_private);
+                of_kind.map(|piece| piece.unwritten().len()).sum()
+            };
+            (backlog.private_bytes, backlog.shared_bytes) =
+                (bytes(&backlog.pieces, true), bytes(&backlog.pieces, false));
+        }
+    }
+
+    /// Puts bytes before all others: an earlier socket had taken them and not brought them away.
+    pub(crate) fn prepend(&mut self, bytes: Vec<u8>, now: Timestamp) {
+        if bytes.is_empty() {
+            return;
+        }
+        let fresh = std::mem::take(&mut self.fresh);
+        let backlog = self.backlog.get_or_insert_with(|| Box::new(Backlog::new(now)));
+        backlog.push_private(fresh);
+        backlog.private_bytes += bytes.len();
+        backlog.pieces.push_front(Piece::Private { bytes, written: 0 });
+        if let Some(corked_at) = &mut backlog.corked_at {
+            *corked_at += 1;
+        }
     }
 
     /// Must the connection be read no further?
@@ -193,6 +242,9 @@ impl Outbox {
             return Ok(Sent::Behind);
         }
         let Some(backlog) = &mut self.backlog else { return Ok(Sent::All) };
+        if backlog.corked_at.is_some() {
+            return Ok(Sent::Behind);
+        }
         loop {
             if backlog.pieces.is_empty() {
                 if backlog.missed.is_empty() {
@@ -216,6 +268,10 @@ impl Outbox {
 }
 
 impl Piece {
+    fn is_private(&self) -> bool {
+        matches!(self, Piece::Private { .. })
+    }
+
     fn unwritten(&self) -> &[u8] {
         match self {
             Piece::Private { bytes, written } => &bytes[*written..],
@@ -232,6 +288,7 @@ impl Backlog {
             private_bytes: 0,
             missed: Vec::new(),
             progress_at: now,
+            corked_at: None,
         }
     }
 

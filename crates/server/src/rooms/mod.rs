@@ -213,19 +213,22 @@ impl Rooms {
             self.log.unload(&name);
             let refusal = Refusal::Unavailable { room: name.clone() };
             for message in waiting {
-                // Who is a member here may go whatever the log says.
-                if matches!(message.ask, Ask::Leave { .. })
-                    && let Some(member) = survivors.roster.remove(message.from)
-                {
-                    let left = Presence::Left { nick: member.nick, why: None };
-                    survivors.presence.push((Some(message.from), left));
+                // Who is here may go whatever the log says.
+                let is_leave = matches!(message.ask, Ask::Leave { .. });
+                let member = if is_leave { survivors.roster.remove(message.from) } else { None };
+                if is_leave && (survivors.roster.remove_follower(message.from) || member.is_some()) {
+                    survivors.presence.extend(
+                        member.map(|member| {
+                            (Some(message.from), Presence::Left { nick: member.nick, why: None })
+                        }),
+                    );
                     let RoomMessage { room, from, re, .. } = message;
                     out.tell_conn(from, ConnAnswer::Left { re, room, until: 0, result: Ok(()) });
                 } else {
                     refuse(message, refusal.clone(), out);
                 }
             }
-            if survivors.roster.len() > 0 {
+            if !survivors.roster.is_empty() {
                 self.retries.push_back((now.plus(LOAD_AGAIN_AFTER), name.clone()));
                 self.rooms.insert(name, Slot::Loading { waiting: Vec::new(), survivors });
             }
@@ -351,7 +354,7 @@ impl Rooms {
 fn refuse(message: RoomMessage, refusal: Refusal, out: &mut Outgoing) {
     let RoomMessage { room, from, re, ask } = message;
     let what = match ask {
-        Ask::Join { .. } => ConnAnswer::Joined { re, result: Err(refusal) },
+        Ask::Join { .. } | Ask::Follow { .. } => ConnAnswer::Joined { re, result: Err(refusal) },
         Ask::Leave { .. } => ConnAnswer::Left { re, room, until: 0, result: Err(refusal) },
         Ask::Rename { .. } => return,
         _ => ConnAnswer::Done { re, result: Err::<Answer, _>(refusal), log_is_busy: false },

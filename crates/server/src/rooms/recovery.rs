@@ -60,6 +60,7 @@ impl Room {
                 ConnAnswer::Joined { result, .. } => {
                     if result.as_ref().is_ok_and(|came_in| came_in.is_new) {
                         self.roster.remove(message.to);
+                        self.roster.remove_follower(message.to);
                         never_came.push(message.to);
                     }
                     *result = Err(refusal.clone());
@@ -82,7 +83,7 @@ impl Room {
             // Members were told of events that the log does not have: from here on it is another past.
             self.epochs.begin(Epoch::random(), self.last);
         }
-        if self.roster.len() == 0 {
+        if self.roster.is_empty() {
             return;
         }
         let found: Vec<Entry> = self.recent.after(told).cloned().collect();

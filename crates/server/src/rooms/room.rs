@@ -131,7 +131,7 @@ impl Room {
 
     /// Is nobody here, and nothing under way?
     pub(crate) fn is_idle(&self) -> bool {
-        self.roster.len() == 0 && self.items.is_empty() && self.answers.is_empty() && self.held.is_empty()
+        self.roster.is_empty() && self.items.is_empty() && self.answers.is_empty() && self.held.is_empty()
     }
 
     /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
@@ -186,22 +186,24 @@ impl Room {
         context: &mut Context<'_>,
     ) -> Handled {
         let RoomMessage { room, from, re, ask } = message;
+        let resume = match &ask {
+            Ask::Join { resume, .. } | Ask::Follow { resume } => resume.as_ref(),
+            _ => None,
+        };
+        if read.is_none()
+            && let Some(range) = self.range_to_replay(resume, context.now)
+        {
+            let limit = usize::try_from(self.settings.retention.keep).unwrap_or(usize::MAX);
+            let message = Box::new(RoomMessage { room, from, re, ask });
+            return Handled::Needs { message, range, limit };
+        }
         match ask {
             Ask::Join { nick, session, capacity, resume } => {
-                let range = match self.range_to_replay(resume.as_ref(), context.now) {
-                    Some(range) if read.is_none() => range,
-                    _ => return self.join(from, re, nick, session, capacity, resume, read, context),
-                };
-                let ask = Ask::Join { nick, session, capacity, resume };
-                let limit = usize::try_from(self.settings.retention.keep).unwrap_or(usize::MAX);
-                return Handled::Needs {
-                    message: Box::new(RoomMessage { room, from, re, ask }),
-                    range,
-                    limit,
-                };
+                self.join(from, re, nick, session, capacity, resume, read, context);
             }
             Ask::Leave { why } => self.leave(from, re, why, context),
             Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
+            Ask::Follow { resume } => self.follow(from, resume, read, context),
             Ask::Post { nick, text, key } => self.post(from, re, nick, text, key, context),
             Ask::Topic { text: Some(text) } => self.command(from, re, &Command::Topic { text }, context),
             Ask::Topic { text: None } => {
@@ -338,7 +340,7 @@ impl Room {
         resume: Option<ResumeFrom>,
         read: Option<Vec<Entry>>,
         context: &mut Context<'_>,
-    ) -> Handled {
+    ) {
         // A session that came in by a new connection before its old one was seen to leave holds one place, not two.
         let replaced = self.roster.other_connection(session, from);
         let present = self.roster.len() - usize::from(replaced.is_some());
@@ -353,8 +355,7 @@ impl Room {
             Ok(Decision::Record(events)) => events,
             Ok(Decision::Already(_)) => Default::default(),
             Err(refusal) => {
-                self.send(from, ConnAnswer::Joined { re, result: Err(refusal) }, context);
-                return Handled::Done;
+                return self.send(from, ConnAnswer::Joined { re, result: Err(refusal) }, context);
             }
         };
         self.record(events, from, context.now);
@@ -365,6 +366,36 @@ impl Room {
         if self.roster.insert(from, Member { nick: nick.clone(), session }) {
             self.present(Presence::Joined { nick }, from, context);
         }
+        let came_in = self.come_in(resume, read, is_member, context);
+        self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
+    }
+
+    /// Somebody wants to hear what happens here without being a member.
+    fn follow(
+        &mut self,
+        from: ConnRef,
+        resume: Option<ResumeFrom>,
+        read: Option<Vec<Entry>>,
+        context: &mut Context<'_>,
+    ) {
+        let result = match self.exists() {
+            true => {
+                self.roster.insert_follower(from);
+                Ok(Box::new(self.come_in(resume, read, false, context)))
+            }
+            false => Err(Refusal::NoSuchRoom { room: self.name().clone() }),
+        };
+        self.send(from, ConnAnswer::Joined { re: None, result }, context);
+    }
+
+    /// What one who comes in is told, what it missed, and from where on it hears what is live.
+    fn come_in(
+        &self,
+        resume: Option<ResumeFrom>,
+        read: Option<Vec<Entry>>,
+        is_member: bool,
+        context: &Context<'_>,
+    ) -> CameIn {
         let reset = resume.as_ref().is_some_and(|resume| !self.vouches(resume));
         let (gap, replay) = match &resume {
             Some(resume) if !reset => self.replay(resume.after, read, context),
@@ -389,9 +420,7 @@ impl Room {
             reset,
         };
         let from_item = if hears_all { 0 } else { self.items.len() as u32 };
-        let came_in = CameIn { joined, gap, replay, from: from_item, is_new: !is_member };
-        self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
-        Handled::Done
+        CameIn { joined, gap, replay, from: from_item, is_new: !is_member }
     }
 
     fn leave(
@@ -411,12 +440,21 @@ impl Room {
     }
 
     fn remove(&mut self, conn: ConnRef, why: Option<WhyLeft>, context: &mut Context<'_>) -> bool {
+        if self.roster.remove_follower(conn) {
+            self.note_departure(conn);
+            return true;
+        }
         let Some(member) = self.roster.remove(conn) else { return false };
+        self.note_departure(conn);
+        self.present(Presence::Left { nick: member.nick, why }, conn, context);
+        true
+    }
+
+    /// Its shard may have nobody here any more, and still gets what came before.
+    fn note_departure(&mut self, conn: ConnRef) {
         if !self.items.is_empty() && !self.departed.contains(&conn.shard) {
             self.departed.push(conn.shard);
         }
-        self.present(Presence::Left { nick: member.nick, why }, conn, context);
-        true
     }
 
     fn rename(

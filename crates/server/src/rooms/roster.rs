@@ -1,7 +1,7 @@
 //! Who is in a room right now.
 
 use madang_room::{Nick, SessionId};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 
 use crate::placement::{ConnRef, ShardId};
@@ -17,6 +17,8 @@ pub(crate) struct Member {
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     members: FxHashMap<ConnRef, Member>,
+    /// Connections that hear what happens and are not members; none in most rooms.
+    followers: Option<Box<FxHashSet<ConnRef>>>,
     homes: SmallVec<[(ShardId, u32); 2]>,
 }
 
@@ -29,7 +31,12 @@ impl Roster {
         self.members.get(&conn)
     }
 
-    /// The shards that have members here.
+    /// Is nobody here, member or not?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.homes.is_empty()
+    }
+
+    /// The shards that have members or followers here.
     pub(crate) fn homes(&self) -> impl Iterator<Item = ShardId> + '_ {
         self.homes.iter().map(|(shard, _)| *shard)
     }
@@ -38,22 +45,46 @@ impl Roster {
     pub(crate) fn insert(&mut self, conn: ConnRef, member: Member) -> bool {
         let is_new = self.members.insert(conn, member).is_none();
         if is_new {
-            match self.homes.iter_mut().find(|(shard, _)| *shard == conn.shard) {
-                Some((_, members)) => *members += 1,
-                None => self.homes.push((conn.shard, 1)),
-            }
+            self.count_in(conn.shard);
         }
         is_new
     }
 
-    pub(crate) fn remove(&mut self, conn: ConnRef) -> Option<Member> {
-        let member = self.members.remove(&conn)?;
-        if let Some(at) = self.homes.iter().position(|(shard, _)| *shard == conn.shard) {
+    pub(crate) fn insert_follower(&mut self, conn: ConnRef) {
+        if self.followers.get_or_insert_default().insert(conn) {
+            self.count_in(conn.shard);
+        }
+    }
+
+    /// True where it was one.
+    pub(crate) fn remove_follower(&mut self, conn: ConnRef) -> bool {
+        let was_here = self.followers.as_mut().is_some_and(|followers| followers.remove(&conn));
+        if was_here {
+            self.count_out(conn.shard);
+        }
+        self.followers.take_if(|followers| followers.is_empty());
+        was_here
+    }
+
+    fn count_in(&mut self, shard: ShardId) {
+        match self.homes.iter_mut().find(|(home, _)| *home == shard) {
+            Some((_, here)) => *here += 1,
+            None => self.homes.push((shard, 1)),
+        }
+    }
+
+    fn count_out(&mut self, shard: ShardId) {
+        if let Some(at) = self.homes.iter().position(|(home, _)| *home == shard) {
             self.homes[at].1 -= 1;
             if self.homes[at].1 == 0 {
                 self.homes.swap_remove(at);
             }
         }
+    }
+
+    pub(crate) fn remove(&mut self, conn: ConnRef) -> Option<Member> {
+        let member = self.members.remove(&conn)?;
+        self.count_out(conn.shard);
         if self.members.is_empty() {
             // A room that was large once should not stay so.
             self.members.shrink_to_fit();
