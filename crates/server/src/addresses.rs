@@ -22,9 +22,9 @@ pub(crate) struct Addresses {
 /// whatever else was tied to it.
 #[derive(Debug, Default)]
 pub(crate) struct IpSlot {
-    counted: Option<Counted>,
+    _counted: Option<Counted>,
     /// Where a table of the HTTP door knows the connection.
-    listed: Option<Box<dyn Listed>>,
+    _listed: Option<Box<dyn Listed>>,
 }
 
 /// An entry in a table that goes, by being dropped, when its connection does.
@@ -54,14 +54,14 @@ impl Addresses {
             return Err(Refusal::TooManyConnections { max: self.max });
         }
         count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(IpSlot { counted: Some(Counted(count.clone())), listed: None }))
+        Ok(Some(IpSlot { _counted: Some(Counted(count.clone())), _listed: None }))
     }
 }
 
 impl IpSlot {
     /// The same, and `listed` ends with it.
     pub(crate) fn with(self, listed: impl Listed + 'static) -> IpSlot {
-        IpSlot { listed: Some(Box::new(listed)), ..self }
+        IpSlot { _listed: Some(Box::new(listed)), ..self }
     }
 }
 

@@ -16,6 +16,7 @@ mod directory;
 mod driver;
 mod hall;
 mod home;
+mod http;
 mod message;
 mod metrics;
 mod net;

@@ -16,6 +16,7 @@ use crate::addresses::Addresses;
 pub(crate) use crate::addresses::IpSlot;
 use crate::config::{Config, Listener, Service};
 use crate::driver::{Inbox, Mailbox};
+use crate::http::Acceptor;
 use crate::placement::Placement;
 
 const STOP: Token = Token(usize::MAX);
@@ -54,6 +55,8 @@ pub(crate) struct Porter {
     config: Arc<Config>,
     placement: Placement,
     shards: Vec<Mailbox>,
+    /// Where connections of HTTP go, where there are any.
+    http: Option<Acceptor>,
     next_shard: usize,
     connections: Addresses,
     /// Given up to accept and refuse one connection where the system has no descriptor left for it.
@@ -67,6 +70,7 @@ impl Porter {
         placement: Placement,
         listeners: Vec<std::net::TcpListener>,
         shards: Vec<Mailbox>,
+        http: Option<Acceptor>,
     ) -> io::Result<(Porter, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), STOP)?;
@@ -82,6 +86,7 @@ impl Porter {
             config,
             placement,
             shards,
+            http,
             next_shard: 0,
             connections,
             spare,
@@ -143,11 +148,11 @@ impl Porter {
     }
 
     fn take(&mut self, stream: TcpStream, peer: SocketAddr, listener: u16) {
+        let settings = &self.config.listeners[usize::from(listener)];
         let ip_slot = match self.connections.count(peer.ip()) {
             Ok(ip_slot) => ip_slot,
-            Err(refusal) => return say_no(stream, &refusal),
+            Err(refusal) => return say_no(stream, &refusal, &settings.service),
         };
-        let settings = &self.config.listeners[usize::from(listener)];
         if let Err(error) = prepare(&stream, settings.keepalive) {
             // It has gone again.
             tracing::debug!(%peer, %error, "a connection broke before it began");
@@ -155,7 +160,13 @@ impl Porter {
         }
         let shard = match settings.service {
             Service::Relay { .. } => usize::from(self.placement.of_relay(listener).0),
-            Service::Chat { .. } | Service::Echo { .. } | Service::Http(_) => {
+            Service::Http(_) => {
+                if let Some(http) = &self.http {
+                    http.take(stream, peer, listener, ip_slot);
+                }
+                return;
+            }
+            Service::Chat { .. } | Service::Echo { .. } => {
                 self.next_shard = (self.next_shard + 1) % self.shards.len();
                 self.next_shard
             }
@@ -175,8 +186,23 @@ fn prepare(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
 }
 
 /// Tells a connection that is not taken why, as far as its socket's empty buffer goes.
-fn say_no(mut stream: TcpStream, refusal: &Refusal) {
-    let mut line = Vec::new();
-    madang_wire::text::encode_refusal(&mut line, refusal, false);
-    let _ = stream.write(&line);
+fn say_no(mut stream: TcpStream, refusal: &Refusal, service: &Service) {
+    let mut answer = Vec::new();
+    match service {
+        Service::Http(_) => {
+            let mut body = Vec::new();
+            madang_wire::json::encode_error_body(&mut body, refusal);
+            let head = format!(
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Retry-After: 1\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            answer.extend_from_slice(head.as_bytes());
+            answer.extend_from_slice(&body);
+        }
+        Service::Chat { .. } | Service::Echo { .. } | Service::Relay { .. } => {
+            madang_wire::text::encode_refusal(&mut answer, refusal, false);
+        }
+    }
+    let _ = stream.write(&answer);
 }

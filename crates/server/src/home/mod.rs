@@ -42,8 +42,8 @@ use crate::porter::{GuestNumbers, IpSlot};
 use crate::token::new_session;
 use audience::{Listener, TO_THE_END};
 
-pub(crate) use conn::Tokens;
-use conn::{Chat, Conn, Phase, Speaks, is_limited};
+use conn::{Chat, Conn, Phase, Speaks};
+pub(crate) use conn::{Tokens, is_limited};
 use outbox::Outbox;
 pub(crate) use recovery::Trail;
 use tongue::Tongue;
