@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{LineDecoder, Request, RequestId, RoomRow, Welcome, text};
+use smallvec::SmallVec;
 
 use super::audience::Membership;
 use super::bucket::Bucket;
 use super::outbox::Outbox;
 use crate::batch::Form;
+use crate::message::Person;
 use crate::porter::IpSlot;
 
 /// Commands of one connection that may be under way; it is read no further above that.
@@ -68,10 +70,9 @@ pub(crate) struct Chat {
     pub(crate) decoder: LineDecoder,
     pub(crate) is_json: bool,
     pub(crate) is_chunked: bool,
-    pub(crate) session: SessionId,
-    pub(crate) nick: Nick,
-    /// In the order in which they were joined: the last is the current one.
-    pub(crate) rooms: Vec<Membership>,
+    pub(crate) person: Arc<Person>,
+    /// In the order in which they were joined: the last is the current one. Most are in one room or two.
+    pub(crate) rooms: SmallVec<[Membership; 2]>,
     /// The command that must be answered before the next is carried out.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) under_way: u32,
@@ -145,7 +146,7 @@ impl<S> Conn<S> {
     /// Whose connection it is, for the server's own log.
     pub(crate) fn session(&self) -> Option<tracing::field::DisplayValue<SessionId>> {
         match &self.speaks {
-            Speaks::Chat(chat) => Some(tracing::field::display(chat.session)),
+            Speaks::Chat(chat) => Some(tracing::field::display(chat.person.session)),
             Speaks::Echo | Speaks::Relay { .. } => None,
         }
     }
@@ -189,10 +190,10 @@ impl Chat {
 
     pub(crate) fn welcome(&self, resume: String, resumed: bool) -> Welcome {
         Welcome {
-            session: self.session,
+            session: self.person.session,
             resume: resume.into(),
             resumed,
-            nick: self.nick.clone(),
+            nick: self.person.nick.clone(),
             server: concat!("madang/", env!("CARGO_PKG_VERSION")),
         }
     }

@@ -24,10 +24,11 @@ use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, LineDecoder, Notice, RequestId, json, text};
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::batch::{Form, Item, Place};
 use crate::config::{Config, Framing, Service};
-use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
+use crate::message::{DirectoryMessage, Holder, Message, Outgoing, Person};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{ConnRef, Placement, ShardId};
@@ -179,9 +180,8 @@ impl<N: Net> Home<N> {
             decoder: LineDecoder::text(),
             is_json: false,
             is_chunked: framing == Framing::Chunk,
-            session: new_session(),
-            nick: Nick::guest(self.guests.next()),
-            rooms: Vec::new(),
+            person: Arc::new(Person { nick: Nick::guest(self.guests.next()), session: new_session() }),
+            rooms: SmallVec::new(),
             pending: None,
             under_way: 0,
             waits_for_log: false,
@@ -207,7 +207,7 @@ impl<N: Net> Home<N> {
 
     fn holder(&mut self, slot: u32) -> Option<Holder> {
         let conn = self.reference(slot);
-        let session = self.conns[slot as usize].chat()?.session;
+        let session = self.conns[slot as usize].chat()?.person.session;
         Some(Holder { session, conn })
     }
 
