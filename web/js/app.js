@@ -18,7 +18,7 @@
 // A place is one of the things that the page shows beside each other. There is one so far, rooms; another adds a section
 // to `#side`, a main part, and an entry to PLACES.
 
-import { startComposer, focusComposer, giveBack } from "./composer.js";
+import { fail, focusComposer, giveBack, startComposer } from "./composer.js";
 import { startConnectionView } from "./connection-view.js";
 import { startDialogs } from "./dialogs.js";
 import { byId } from "./dom.js";
@@ -29,6 +29,7 @@ import { resend, restoreDirect, startOutbox } from "./outbox.js";
 import { startPeople } from "./people-view.js";
 import { startPersonMenu } from "./person-menu.js";
 import { startRooms } from "./rooms-view.js";
+import { explain } from "./refusals.js";
 import { enterAll, enterOpenly, hear, open, restoreRooms } from "./rooms.js";
 import { goTo, parse, parseTalk } from "./route.js";
 import { startSession } from "./session.js";
@@ -93,7 +94,11 @@ addEventListener("hashchange", showAddress);
 showAddress();
 
 startSession({
-  event: hear,
+  event(event) {
+    // A refusal of something that this page asked for comes with the reply; this is one of the connection as a whole.
+    if (event.ev === "error") fail(explain(event));
+    else hear(event);
+  },
   online(isSameSession) {
     enterAll();
     resend(isSameSession);

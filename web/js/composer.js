@@ -56,7 +56,7 @@ export function insertMention(nick) {
 /** What the server refused is in the box again, and the reason stands under it. */
 export function giveBack(talk, text, refusal) {
   const reason = explain(refusal, { room: talk.name, name: talk.name });
-  if (talk.key !== state.open) {
+  if (talk.key !== shown) {
     talk.draft = talk.draft ? `${text}\n${talk.draft}` : text;
     talk.reason = reason;
     return;
@@ -116,7 +116,8 @@ function grow() {
 
 const hint = (text) => showReason(text, false);
 
-function fail(text, isSpoken = true) {
+/** Says under the box what went wrong. @param {string} text */
+export function fail(text, isSpoken = true) {
   showReason(text, true);
   if (isSpoken) speak(text);
 }

@@ -42,6 +42,8 @@ export class Talk {
     /** Where it isn't known who is here, because they are too many, `null`. @type {Set<string>|null} */
     this.members = null;
     this.count = 0;
+    /** Who was here before the connection was lost, and may be coming back. @type {Set<string>} */
+    this.expected = new Set();
     this.topic = "";
     this.epoch = "";
     this.unread = 0;
