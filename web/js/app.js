@@ -39,6 +39,7 @@ import { startTheme } from "./theme.js";
 
 /** Where a newcomer lands, like one who comes by telnet. */
 const LANDING = "plaza";
+const isPhone = matchMedia("(max-width: 639px)");
 /** A pointer that is a finger: focus would open the keyboard over the conversation. */
 const isTouch = matchMedia("(pointer: coarse)").matches;
 
@@ -55,11 +56,14 @@ function showAddress() {
 function showRooms(rest) {
   const route = parseTalk(rest);
   document.body.dataset.view = route.view === "list" ? "list" : "talk";
-  if (route.view === "none") {
+  // The list has a page of its own only on a phone; elsewhere it stands beside the talk.
+  const isBeside = !isPhone.matches && state.open === "" && state.talks.size > 0;
+  if (route.view === "none" || (route.view === "list" && isBeside)) {
     goTo({ kind: "room", name: room(local.get("last") ?? "")?.name ?? LANDING }, true);
   } else if (route.view === "talk") {
     open(route.kind === "person" ? ensurePerson(route.name) : (room(route.name) ?? enterOpenly(route.name)));
-    if (!isTouch) focusComposer();
+    // In the next frame, when the box is there and belongs to the talk.
+    if (!isTouch) requestAnimationFrame(focusComposer);
   } else if (!state.talks.has(state.open)) {
     open(null);
   }

@@ -69,8 +69,9 @@ export const day = (date) => format("day", () => new Intl.DateTimeFormat(languag
 export const moment = (date) =>
   format("moment", () => new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "medium" })).format(date);
 
-/** "jun, mina and kim". @param {string[]} things */
-export const list = (things) => format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
+/** "jun, mina and kim"; in Korean "준, 민아, 김", since the conjunction that Intl has is for documents. @param {string[]} things */
+export const list = (things) =>
+  language === "ko" ? things.join(", ") : format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
 
 /** Names in the order of the language. @param {string} a @param {string} b */
 export const byName = (a, b) => format("collator", () => new Intl.Collator(language, { numeric: true })).compare(a, b);

@@ -7,7 +7,7 @@ import { arrange, byId, el } from "./dom.js";
 import { day, list, moment, number, onLanguage, t, time } from "./i18n.js";
 import { withLinks } from "./links.js";
 import { colour, isGuest, mentions } from "./names.js";
-import { openNickDialog } from "./dialogs.js";
+import { openJoin, openNickDialog } from "./dialogs.js";
 import { discard, sendAgain } from "./outbox.js";
 import { openPersonMenu } from "./person-menu.js";
 import { explain } from "./refusals.js";
@@ -82,11 +82,11 @@ function render() {
   if (talk) fillWindow(talk);
 }
 
-/** The row at the top of the view, and how far down it stands. */
+/** The row at the top of the view, and how far down it stands. Not a day: older messages of it move it up. */
 function topRow() {
   const top = log.scrollTop;
   for (const [key, { node }] of rows) {
-    if (node.offsetTop + node.offsetHeight > top) return { key, distance: node.offsetTop - top };
+    if (!node.matches(".separator") && node.offsetTop + node.offsetHeight > top) return { key, distance: node.offsetTop - top };
   }
   return null;
 }
@@ -110,7 +110,7 @@ function olderNote(talk) {
 
 /** @returns {Row[]} */
 function rowsOf(talk) {
-  if (!talk) return [fixed("nowhere", () => invitation(t("nowhere"), t("nowhereInvite")))];
+  if (!talk) return [fixed("nowhere", nowhere)];
   const result = [];
   let before = null;
   let head = null;
@@ -138,6 +138,12 @@ const belongsTo = (head, item) => head && head.from === item.from && head.isMine
 const isSameDay = (a, b) => b && a.toDateString() === b.toDateString();
 const fixed = (key, make) => ({ key, mark: "", make });
 
+function nowhere() {
+  const node = invitation(t("nowhere"), t("nowhereInvite"));
+  node.append(linkButton(t("join"), openJoin));
+  return node;
+}
+
 /** What stands below the conversation: why there is none, or what one might do. @returns {Row[]} */
 function endRows(talk, above) {
   if (talk.kind === "person") {
@@ -157,13 +163,12 @@ function endRows(talk, above) {
 function introRow(talk) {
   const { nick, wanted } = state.me;
   const text = wanted ? t("nickLost", { wanted, nick }) : t("introGuest", { nick, name: talk.name });
-  const button = () => el("button", { type: "button", class: "link", text: t("introPick"), on: { click: openNickDialog } });
-  return { key: "intro", mark: text, make: () => note(text, button()) };
+  return { key: "intro", mark: text, make: () => note(text, linkButton(t("introPick"), openNickDialog)) };
 }
 
 function refusedRow(talk) {
   const reason = explain(talk.refusal, { room: talk.name, name: talk.name });
-  const again = () => el("button", { type: "button", class: "link", text: t("tryAgain"), on: { click: () => enterOpenly(talk.name) } });
+  const again = () => linkButton(t("tryAgain"), () => enterOpenly(talk.name));
   return { key: "refused", mark: reason, make: () => el("div", { class: "invitation refusal" }, el("p", { text: reason, dir: "auto" }), again()) };
 }
 
@@ -195,9 +200,8 @@ function unconfirmedRow(entry, item, follows) {
     const node = message(item, follows, entry.isDoubtful ? "doubtful" : "unconfirmed");
     if (!entry.isDoubtful) node.append(el("span", { class: "sr", text: t("sending") }));
     else {
-      const again = el("button", { type: "button", class: "link", text: t("sendAgain"), on: { click: () => sendAgain(entry) } });
-      const away = el("button", { type: "button", class: "link", text: t("discard"), on: { click: () => discard(entry) } });
-      node.append(el("p", { class: "doubt" }, t("doubtful"), again, away));
+      const again = linkButton(t("sendAgain"), () => sendAgain(entry));
+      node.append(el("p", { class: "doubt" }, t("doubtful"), " ", again, " · ", linkButton(t("discard"), () => discard(entry))));
     }
     return node;
   };
@@ -206,12 +210,13 @@ function unconfirmedRow(entry, item, follows) {
 
 function gap(talk, item) {
   const count = number(item.to - item.from + 1);
-  const load = el("button", { type: "button", class: "link", text: t(talk.isLoading ? "gapLoading" : "gapLoad"), on: { click: () => loadGap(talk, item) } });
+  const load = linkButton(t(talk.isLoading ? "gapLoading" : "gapLoad"), () => loadGap(talk, item));
   load.disabled = talk.isLoading;
-  return el("div", { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to }, el("span", { text: t("gap", { count }) }), load);
+  return el("div", { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to }, t("gap", { count }), " ", load);
 }
 
-const note = (text, ...more) => el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more);
+const note = (text, ...more) => el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more.flatMap((node) => [" ", node]));
+const linkButton = (text, click) => el("button", { type: "button", class: "link", text, on: { click } });
 const separator = (kind, text) => el("div", { class: `separator ${kind}`, role: "separator" }, el("span", { text }));
 const invitation = (first, second = "") => el("div", { class: "invitation" }, el("p", { text: first }), second ? el("p", { class: "muted", text: second }) : null);
 
@@ -260,9 +265,9 @@ function scrolled() {
   seen();
 }
 
-/** A page that doesn't fill the view can't be scrolled, so the one before it is fetched at once. */
+/** Near the top without having scrolled there, as when a page is too short to scroll: the one before it is fetched at once. */
 function fillWindow(talk) {
-  if (talk.epoch && log.scrollHeight <= log.clientHeight + EDGE_PX / 2) loadOlder(talk);
+  if (talk.epoch && log.scrollTop < EDGE_PX / 2) loadOlder(talk);
 }
 
 function seen() {

@@ -150,8 +150,8 @@ export const list = async () => (await connection.request("rooms", { limit: 200 
 
 /** Shows a talk. @param {Talk|null} talk */
 export function open(talk) {
+  if (state.open === (talk?.key ?? "")) return;
   const before = store.openTalk();
-  if (before === (talk ?? undefined)) return;
   if (before) {
     before.isAtBottom = true;
     before.fresh = null;
@@ -326,10 +326,9 @@ export function hear(event) {
 }
 
 function happened(talk, event) {
-  const mine = isMine(event);
+  const mine = outbox.recognise(talk, event) || isMine(event);
   if (event.ev === "topic") talk.topic = event.text;
   const isNews = event.seq > talk.timeline.seq;
-  outbox.recognise(talk, event);
   talk.timeline.append(event, mine);
   if (isNews && event.ev === "said" && !mine) arrived(talk, event);
   trim(talk);

@@ -16,7 +16,7 @@ export const state = {
   open: "",
 };
 
-/** All names that I have had here: my own messages of before a change of name are still mine. */
+/** All names that I have had here. Somebody else may have one of them by now. */
 const myNames = new Set();
 
 /** @param {string} nick */
@@ -27,7 +27,10 @@ export function setNick(nick) {
 }
 
 /** @param {string} nick */
-export const isMe = (nick) => myNames.has(nick);
+export const isMe = (nick) => nick === state.me.nick;
+
+/** Was it me, under this or an earlier name? Only for what there is another reason to take for mine. @param {string} nick */
+export const wasMe = (nick) => myNames.has(nick);
 
 /** One conversation: a room, or a person. */
 export class Talk {
@@ -61,6 +64,10 @@ export class Talk {
     /** @type {import("./outbox.js").Unconfirmed[]} */
     this.unconfirmed = [];
     this.draft = "";
+    /** Why the draft is there, if it is something that was refused. */
+    this.reason = "";
+    this.whoTimer = 0;
+    this.returnTimer = 0;
   }
 
   get key() {
@@ -115,6 +122,9 @@ export function changed(/** @type {Topic[]} */ ...topics) {
   }
   for (const topic of topics) dirty.add(topic);
 }
+
+// A frame that was asked for doesn't come any more once the page is hidden.
+document.addEventListener("visibilitychange", () => document.hidden && refresh());
 
 function refresh() {
   const now = dirty;
