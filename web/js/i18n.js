@@ -36,10 +36,11 @@ export function startLanguage() {
   });
   onLanguage(() => {
     document.documentElement.lang = language;
-    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.getAttribute("data-t"));
     for (const node of document.querySelectorAll("[data-t-label]")) {
-      node.setAttribute("aria-label", t(node.dataset.tLabel));
-      if (node.tagName === "BUTTON") node.title = t(node.dataset.tLabel);
+      const label = t(node.getAttribute("data-t-label"));
+      node.setAttribute("aria-label", label);
+      if (node instanceof HTMLButtonElement) node.title = label;
     }
     // The button is named in the language that it leads to, for who can't read the present one.
     const other = language === "ko" ? "en" : "ko";

@@ -121,8 +121,7 @@ function rowsOf(talk) {
     const follows = !isNewDay && item.id !== talk.fresh && before?.kind === "said" && belongsTo(head, item);
     if (item.kind === "said" && !follows) head = item;
     result.push(itemRow(talk, item, follows));
-    if (item.at) before = item;
-    else before = { ...item, at: before?.at };
+    before = item.at ? item : { ...item, at: before ? before.at : null };
   }
   for (const entry of talk.unconfirmed) {
     const item = { from: state.me.nick, at: new Date(entry.at), isMine: true, text: entry.text };
@@ -147,7 +146,7 @@ function nowhere() {
 /** What stands below the conversation: why there is none, or what one might do. @returns {Row[]} */
 function endRows(talk, above) {
   if (talk.kind === "person") {
-    return above.length > 0 ? [] : [fixed("quiet", () => invitation(t("direct"), t("quietDirect", { name: talk.name })))];
+    return above.length > 0 ? [] : [fixed("quiet", () => invitation(t("quietDirect", { name: talk.name })))];
   }
   if (talk.phase === "refused") return [refusedRow(talk)];
   if (talk.phase === "joining") return [fixed("joining", () => note(t("joining")))];
@@ -211,7 +210,7 @@ function unconfirmedRow(entry, item, follows) {
 function gap(talk, item) {
   const count = number(item.to - item.from + 1);
   const load = linkButton(t(talk.isLoading ? "gapLoading" : "gapLoad"), () => loadGap(talk, item));
-  load.disabled = talk.isLoading;
+  load.toggleAttribute("disabled", talk.isLoading);
   return el("div", { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to }, t("gap", { count }), " ", load);
 }
 

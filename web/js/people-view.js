@@ -20,6 +20,9 @@ export function startPeople() {
     const name = target.closest("button");
     if (name) openPersonMenu(name, name.dataset.nick);
   });
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (target instanceof Element && !target.closest("#people, #people-toggle, #menu")) closePeople();
+  });
   isWide.addEventListener("change", () => setOpen(isWide.matches, false));
   setOpen(isWide.matches, false);
 }

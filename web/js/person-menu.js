@@ -5,6 +5,7 @@ import { openNickDialog } from "./dialogs.js";
 import { byId, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { fold } from "./names.js";
+import { closePeople } from "./people-view.js";
 import { goTo } from "./route.js";
 import { ensurePerson, openTalk, state } from "./store.js";
 
@@ -50,6 +51,7 @@ function place({ left, top, bottom }) {
 
 function run(act) {
   close(true);
+  closePeople();
   act();
 }
 

@@ -22,7 +22,7 @@ const myNames = new Set();
 /** @param {string} nick */
 export function setNick(nick) {
   state.me.nick = nick;
-  myNames.add(nick);
+  if (nick) myNames.add(nick);
   changed("me", "talks", "people");
 }
 
