@@ -186,7 +186,12 @@ function empty() {
 }
 
 /** A message is one line, so each line is a message of its own. NFC, because some systems type Hangul decomposed. */
-const linesOf = (text) => text.normalize("NFC").split(/\r\n|[\n\r\u2028\u2029]/).map((line) => line.trimEnd()).filter((line) => line.trim() !== "");
+const linesOf = (text) =>
+  text
+    .normalize("NFC")
+    .split(/\r\n|[\n\r\u2028\u2029]/)
+    .map((line) => line.trimEnd())
+    .filter((line) => line.trim() !== "");
 
 const bytes = (text) => encoder.encode(text).length;
 
@@ -201,7 +206,10 @@ function suggest() {
 
 function option(each, at) {
   const click = () => take(each);
-  const parts = [el("span", { class: "usage", text: usage(each) }), el("span", { class: "muted", text: t(`cmd_${each.name}`) })];
+  const parts = [
+    el("span", { class: "usage", text: usage(each) }),
+    el("span", { class: "muted", text: t(`cmd_${each.name}`) }),
+  ];
   return el("li", { role: "option", id: `suggestion-${at}`, "data-name": each.name, on: { click } }, ...parts);
 }
 

@@ -61,7 +61,10 @@ export const number = (n) => format("number", () => new Intl.NumberFormat(langua
 
 /** The time of day, as 10:04 in both languages, so that times stand under each other. @param {Date} date */
 export const time = (date) =>
-  format("time", () => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })).format(date);
+  format(
+    "time",
+    () => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+  ).format(date);
 
 /** @param {Date} date */
 export const day = (date) => format("day", () => new Intl.DateTimeFormat(language, { dateStyle: "full" })).format(date);
@@ -72,7 +75,9 @@ export const moment = (date) =>
 
 /** "jun, mina and kim"; in Korean "준, 민아, 김", since the conjunction that Intl has is for documents. @param {string[]} things */
 export const list = (things) =>
-  language === "ko" ? things.join(", ") : format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
+  language === "ko"
+    ? things.join(", ")
+    : format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
 
 /** Names in the order of the language. @param {string} a @param {string} b */
 export const byName = (a, b) => format("collator", () => new Intl.Collator(language, { numeric: true })).compare(a, b);

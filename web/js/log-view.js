@@ -31,7 +31,6 @@ let shown = "";
 
 export function startLog() {
   watch(["open", "log", "me"], render);
-  watch(["talks"], showPill);
   onLanguage(() => {
     rows = new Map();
     changed("log");
@@ -67,7 +66,6 @@ function render() {
   const nodes = rowsOf(talk).map(({ key, mark, make }) => {
     const before = rows.get(key);
     const row = before?.mark === mark ? before : { mark, node: make() };
-    row.node.dataset.key = key;
     kept.set(key, row);
     return row.node;
   });
@@ -86,7 +84,8 @@ function render() {
 function topRow() {
   const top = log.scrollTop;
   for (const [key, { node }] of rows) {
-    if (!node.matches(".separator") && node.offsetTop + node.offsetHeight > top) return { key, distance: node.offsetTop - top };
+    if (!node.matches(".separator") && node.offsetTop + node.offsetHeight > top)
+      return { key, distance: node.offsetTop - top };
   }
   return null;
 }
@@ -133,7 +132,8 @@ function rowsOf(talk) {
   return [...result, ...endRows(talk, result)];
 }
 
-const belongsTo = (head, item) => head && head.from === item.from && head.isMine === item.isMine && Math.abs(item.at - head.at) < GROUP_MS;
+const belongsTo = (head, item) =>
+  head && head.from === item.from && head.isMine === item.isMine && Math.abs(item.at - head.at) < GROUP_MS;
 const isSameDay = (a, b) => b && a.toDateString() === b.toDateString();
 const fixed = (key, make) => ({ key, mark: "", make });
 
@@ -151,8 +151,12 @@ function endRows(talk, above) {
   if (talk.phase === "refused") return [refusedRow(talk)];
   if (talk.phase === "joining") return [fixed("joining", () => note(t("joining")))];
   const { items, atEnd } = talk.timeline;
-  const isQuiet = atEnd && !talk.isLoading && talk.unconfirmed.length === 0 && !items.some((item) => item.kind === "said");
-  const isNew = isGuest(state.me.nick) && talk.unconfirmed.length === 0 && !items.some((item) => item.isMine && item.kind === "said");
+  const isQuiet =
+    atEnd && !talk.isLoading && talk.unconfirmed.length === 0 && !items.some((item) => item.kind === "said");
+  const isNew =
+    isGuest(state.me.nick) &&
+    talk.unconfirmed.length === 0 &&
+    !items.some((item) => item.isMine && item.kind === "said");
   const result = [];
   if (isQuiet) result.push(fixed("quiet", () => invitation(t("quietRoom"))));
   if (isNew && !talk.isLoading) result.push(introRow(talk));
@@ -168,15 +172,20 @@ function introRow(talk) {
 function refusedRow(talk) {
   const reason = explain(talk.refusal, { room: talk.name, name: talk.name });
   const again = () => linkButton(t("tryAgain"), () => enterOpenly(talk.name));
-  return { key: "refused", mark: reason, make: () => el("div", { class: "invitation refusal" }, el("p", { text: reason, dir: "auto" }), again()) };
+  return {
+    key: "refused",
+    mark: reason,
+    make: () => el("div", { class: "invitation refusal" }, el("p", { text: reason, dir: "auto" }), again()),
+  };
 }
 
 /** @returns {Row} */
 function itemRow(talk, item, follows) {
   const key = `i${item.id}`;
   if (item.kind === "said") {
-    const isCall = !item.isMine && talk.kind === "room" && mentions(item.text, state.me.nick);
-    return { key, mark: `${follows} ${isCall}`, make: () => message(item, follows, isCall ? "call" : "") };
+    // Asked once for each message: all rows are gone through for every one that comes.
+    item.isCall ??= !item.isMine && talk.kind === "room" && mentions(item.text, state.me.nick);
+    return { key, mark: `${follows}`, make: () => message(item, follows, item.isCall ? "call" : "") };
   }
   if (item.kind === "gap") return { key, mark: `${talk.isLoading}`, make: () => gap(talk, item) };
   if (item.kind === "presence") return { key, mark: `${item.version}`, make: () => note(presence(item)) };
@@ -186,10 +195,27 @@ function itemRow(talk, item, follows) {
 function message(item, follows, extra) {
   const name = follows
     ? el("span", { class: "sr", text: `${item.from} ` })
-    : el("button", { type: "button", class: `name ${item.isMine ? "mine" : `c${colour(item.from)}`}`, tabindex: "-1", dir: "auto", text: item.from, "data-nick": item.from });
+    : el("button", {
+        type: "button",
+        class: `name ${item.isMine ? "mine" : `c${colour(item.from)}`}`,
+        tabindex: "-1",
+        dir: "auto",
+        text: item.from,
+        "data-nick": item.from,
+      });
   const clock = el("time", { datetime: item.at.toISOString(), title: moment(item.at), text: time(item.at) });
   const text = el("p", { class: "text", dir: "auto" }, ...withLinks(item.text));
-  const node = el("div", { class: `message ${follows ? "follows" : "head"} ${extra}`.trimEnd(), "data-from": item.from, "data-seq": item.seq }, clock, name, text);
+  const node = el(
+    "div",
+    {
+      class: `message ${follows ? "follows" : "head"} ${extra}`.trimEnd(),
+      "data-from": item.from,
+      "data-seq": item.seq,
+    },
+    clock,
+    name,
+    text,
+  );
   if (item.isMine) node.dataset.mine = "";
   return node;
 }
@@ -200,7 +226,17 @@ function unconfirmedRow(entry, item, follows) {
     if (!entry.isDoubtful) node.append(el("span", { class: "sr", text: t("sending") }));
     else {
       const again = linkButton(t("sendAgain"), () => sendAgain(entry));
-      node.append(el("p", { class: "doubt" }, t("doubtful"), " ", again, " · ", linkButton(t("discard"), () => discard(entry))));
+      node.append(
+        el(
+          "p",
+          { class: "doubt" },
+          t("doubtful"),
+          " ",
+          again,
+          " · ",
+          linkButton(t("discard"), () => discard(entry)),
+        ),
+      );
     }
     return node;
   };
@@ -211,13 +247,26 @@ function gap(talk, item) {
   const count = number(item.to - item.from + 1);
   const load = linkButton(t(talk.isLoading ? "gapLoading" : "gapLoad"), () => loadGap(talk, item));
   load.toggleAttribute("disabled", talk.isLoading);
-  return el("div", { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to }, t("gap", { count }), " ", load);
+  return el(
+    "div",
+    { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to },
+    t("gap", { count }),
+    " ",
+    load,
+  );
 }
 
-const note = (text, ...more) => el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more.flatMap((node) => [" ", node]));
+const note = (text, ...more) =>
+  el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more.flatMap((node) => [" ", node]));
 const linkButton = (text, click) => el("button", { type: "button", class: "link", text, on: { click } });
 const separator = (kind, text) => el("div", { class: `separator ${kind}`, role: "separator" }, el("span", { text }));
-const invitation = (first, second = "") => el("div", { class: "invitation" }, el("p", { text: first }), second ? el("p", { class: "muted", text: second }) : null);
+const invitation = (first, second = "") =>
+  el(
+    "div",
+    { class: "invitation" },
+    el("p", { text: first }),
+    second ? el("p", { class: "muted", text: second }) : null,
+  );
 
 /** "jun, mina and 12 others came in · kim left". */
 function presence({ came, went, renamed }) {

@@ -13,7 +13,9 @@ const entries = new Map();
 export function startPeople() {
   watch(["open", "people", "me"], show);
   onLanguage(() => changed("people"));
-  byId("people-toggle").addEventListener("click", () => setOpen(!document.body.classList.contains("people-open"), true));
+  byId("people-toggle").addEventListener("click", () =>
+    setOpen(!document.body.classList.contains("people-open"), true),
+  );
   byId("people-close").addEventListener("click", () => setOpen(false, true));
   byId("members").addEventListener("keydown", moved);
   byId("members").addEventListener("click", ({ target }) => {

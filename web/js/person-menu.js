@@ -26,7 +26,11 @@ export function startPersonMenu() {
 /** @param {HTMLElement} anchor @param {string} nick */
 export function openPersonMenu(anchor, nick) {
   opener = anchor;
-  menu.replaceChildren(...entries(nick).map(([label, act]) => el("button", { type: "button", role: "menuitem", text: label, on: { click: () => run(act) } })));
+  menu.replaceChildren(
+    ...entries(nick).map(([label, act]) =>
+      el("button", { type: "button", role: "menuitem", text: label, on: { click: () => run(act) } }),
+    ),
+  );
   menu.setAttribute("aria-label", t("menuOf", { name: nick }));
   menu.hidden = false;
   place(anchor.getBoundingClientRect());

@@ -12,6 +12,7 @@ import { changed, isMe, keyOf, room, state, Talk } from "./store.js";
 import { local } from "./storage.js";
 
 const PAGE = 100;
+const REMEMBER_WITHIN_MS = 500;
 const GAP_PAGE = 400;
 /** A crowd that changes is asked for its names once it has calmed down a little. */
 const WHO_AFTER_MS = 1_500;
@@ -27,10 +28,23 @@ export function restoreRooms() {
     talk.known = { epoch, read };
     state.talks.set(talk.key, talk);
   }
+  addEventListener("pagehide", remember);
+}
+
+let rememberTimer = 0;
+
+/** What has been read changes with each message of a busy room, and writing it down is not free. */
+function rememberSoon() {
+  rememberTimer ||= setTimeout(remember, REMEMBER_WITHIN_MS);
 }
 
 function remember() {
-  local.set("rooms", store.rooms().map(({ name, epoch, read, known }) => (epoch ? { name, epoch, read } : { name, ...known })));
+  clearTimeout(rememberTimer);
+  rememberTimer = 0;
+  local.set(
+    "rooms",
+    store.rooms().map(({ name, epoch, read, known }) => (epoch ? { name, epoch, read } : { name, ...known })),
+  );
 }
 
 // --- Entering and leaving ---
@@ -185,7 +199,7 @@ export function markRead(talk) {
   talk.isCalled = false;
   if (talk.kind === "room" && talk.phase === "in") {
     talk.read = talk.timeline.seq;
-    remember();
+    rememberSoon();
   }
   changed("talks");
 }
@@ -347,7 +361,8 @@ function arrived(talk, event) {
   announce(talk, event);
   if (store.isSeen(talk)) return;
   // The page is in the background: whoever comes back to it sees where the new begins.
-  if (document.hidden && talk.key === state.open && talk.unread === 0) talk.fresh = talk.timeline.items.at(-1)?.id ?? null;
+  if (document.hidden && talk.key === state.open && talk.unread === 0)
+    talk.fresh = talk.timeline.items.at(-1)?.id ?? null;
   talk.unread += 1;
   talk.isCalled ||= talk.kind === "person" || mentions(event.text, state.me.nick);
 }
