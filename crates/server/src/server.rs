@@ -7,13 +7,15 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use madang_log::{OpenError, Sink, Store};
+use madang_log::{Health, OpenError, Sink, Store};
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::config::{Config, Service};
 use crate::driver::{Driver, Inbox, Mailbox};
+use crate::hall::Hall;
+use crate::http::HttpDoor;
 use crate::message::{DirectoryMessage, Message};
 use crate::metrics::Metrics;
 use crate::placement::{Placement, ShardId};
@@ -69,10 +71,11 @@ pub struct Server {
     clock: Clock,
     config: Arc<Config>,
     store: Store,
-    registry: Registry,
+    hall: Arc<Hall>,
 }
 
 struct Threads {
+    http: Option<HttpDoor>,
     porter: JoinHandle<()>,
     porter_waker: Waker,
     shards: Vec<(Mailbox, JoinHandle<()>)>,
@@ -127,9 +130,6 @@ impl Server {
         let (drained_sender, drained) = mpsc::channel();
         let mut registry = Registry::default();
         restore_sessions(&facts, &common.placement, &mailboxes, clock);
-        let (porter, porter_waker) =
-            Porter::new(config.clone(), common.placement.clone(), sockets, mailboxes.clone())
-                .map_err(StartError::System)?;
         let mut shards = Vec::new();
         for (at, driver) in drivers.into_iter().enumerate() {
             let net = driver.net(mailboxes.clone()).map_err(StartError::System)?;
@@ -144,12 +144,22 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("shard-{at}")).spawn(run);
             shards.push((mailboxes[at].clone(), thread.map_err(StartError::System)?));
         }
+        let log = store.watch();
+        let log_is_well = Box::new(move || log.health() != Health::Failing);
+        let hall = Arc::new(Hall::new(config.clone(), registry, mailboxes.clone(), log_is_well));
+        let has_http = config.listeners.iter().any(|listener| matches!(listener.service, Service::Http(_)));
+        let http = has_http.then(|| HttpDoor::open(&hall, clock, count)).transpose();
+        let http = http.map_err(StartError::System)?;
+        let acceptor = http.as_ref().map(HttpDoor::acceptor);
+        let (porter, porter_waker) =
+            Porter::new(config.clone(), common.placement, sockets, mailboxes, acceptor)
+                .map_err(StartError::System)?;
         let porter = std::thread::Builder::new().name("porter".to_owned()).spawn(move || porter.run());
         let porter = porter.map_err(StartError::System)?;
         let (stopper, stops) = mpsc::channel();
-        let threads = Threads { porter, porter_waker, shards };
+        let threads = Threads { http, porter, porter_waker, shards };
         let stopper = Stopper(stopper);
-        Ok(Server { listeners, stopper, stops, drained, threads, clock, config, store, registry })
+        Ok(Server { listeners, stopper, stops, drained, threads, clock, config, store, hall })
     }
 
     /// Where the server listens, in the order of the configuration, with what is served there.
@@ -164,17 +174,15 @@ impl Server {
 
     /// The server's counters, in the Prometheus text format.
     pub fn metrics(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string fails only where a metric can't be written, and then says as much as there is.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        self.hall.metrics()
     }
 
     /// Serves until [`Stopper::stop`], then ends in order: stops accepting, tells every client, writes what is owed
     /// within `drain_timeout`, and brings the logs to the disk.
     pub fn wait(self) {
         let _ = self.stops.recv();
-        let Threads { porter, porter_waker, shards } = self.threads;
+        let Threads { http, porter, porter_waker, shards } = self.threads;
+        self.hall.drain();
         tracing::info!("ending: clients are told, what they are owed is written");
         if let Err(error) = porter_waker.wake() {
             tracing::error!(%error, "the porter can't be woken");
@@ -182,6 +190,9 @@ impl Server {
         // After this no connection is on its way to a shard but those that are in its mailbox.
         join(porter);
         let deadline = self.clock.now().plus(self.config.drain_timeout);
+        if let Some(http) = &http {
+            http.begin_end();
+        }
         shards.iter().for_each(|(mailbox, _)| mailbox.send(Inbox::Shutdown { deadline }));
         // A shard may be asked by the connections of another one until the last of them has ended.
         // Shards keep to the deadline themselves; one that has died must not keep the others.
@@ -191,6 +202,9 @@ impl Server {
                 tracing::error!("a shard has not drained its connections");
                 break;
             }
+        }
+        if let Some(http) = http {
+            http.end(deadline.since(self.clock.now()));
         }
         for (mailbox, thread) in shards {
             mailbox.send(Inbox::End);

@@ -142,7 +142,7 @@ fn values_arrive() {
     let expected = Config {
         data: "/var/lib/madang".into(),
         shards: 3,
-        origins: Vec::new(),
+        origins: Origins::default(),
         presence_limit: 7,
         write_timeout: Duration::from_millis(500),
         drain_timeout: Duration::ZERO,

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::samples::{self, entry, nick, room, words};
+use crate::websocket::text_frame;
 use crate::{Answer, Happening, Op, Request, RequestId};
 
 fn op(line: &str) -> Op {
@@ -274,6 +275,47 @@ fn each_notice_is_an_event() {
         {"ev":"bye","why":"idle","resume":true}
     "#]]
     .assert_eq(&told);
+}
+
+#[test]
+fn an_answer_is_the_reply_without_its_id() {
+    let results = samples::answers().into_iter().map(Ok).chain(samples::refusals().into_iter().map(Err));
+    for result in results {
+        let answer = written(|out| encode_answer(out, &result));
+        let reply = written(|out| encode_reply(out, Some(&RequestId::Number(1.into())), &result));
+        let reply = reply.strip_prefix("{\"re\":1").unwrap();
+        assert_eq!(answer.strip_prefix('{').unwrap(), reply.strip_prefix(',').unwrap_or(reply));
+    }
+    let body = written(|out| encode_error_body(out, &Refusal::InNoRoom));
+    expect![[
+        r#"{"error":{"code":"not_a_member","message":"you are in no room, join one first: /join plaza"}}"#
+    ]]
+    .assert_eq(&body);
+}
+
+#[test]
+fn a_frame_is_written_where_json_is() {
+    let frame = |result| {
+        let mut out = Vec::new();
+        text_frame(&mut out, |out| encode_reply(out, None, &result));
+        out
+    };
+    assert_eq!(frame(Ok(Answer::Pong)), b"", "a yes that nobody waits for");
+    let refused = frame(Err(Refusal::InNoRoom));
+    assert_eq!(refused[..5], [0x81, refused.len() as u8 - 2, b'{', b'"', b'e']);
+}
+
+#[test]
+fn an_op_may_be_told_beside_its_object() {
+    let id = Some(RequestId::Text("x".into()));
+    let ping = Ok(Request { id: id.clone(), op: Op::Ping });
+    assert_eq!(parse_op("ping", None, id.clone()), ping);
+    assert_eq!(parse_op("ping", Some(r#"{"id":[],"op":5}"#), id.clone()), ping);
+    for object in ["", "5", "{", "{}{}"] {
+        let refused = parse_op("ping", Some(object), id.clone()).unwrap_err();
+        assert_eq!((refused.id, refused.refusal.code()), (id.clone(), "bad_json"), "{object}");
+    }
+    assert_eq!(parse_op("", None, None).unwrap_err().refusal.code(), "bad_command");
 }
 
 /// Whatever is written is one object on one line that any JSON reader reads.

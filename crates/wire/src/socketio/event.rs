@@ -102,7 +102,7 @@ pub fn parse_auth(data: &str) -> Result<Auth, Refusal> {
     let object = Some(data).filter(|data| !data.is_empty());
     let hello = parse_op("hello", object, None).map_err(|refused| refused.refusal)?.op;
     // It is JSON, as the line above has found: what can be wrong is the type of a field, or that it is there twice.
-    let wrong = |error: serde_json::Error| Refusal::BadCommand { why: error.to_string() };
+    let wrong = |error| Refusal::BadCommand { why: format!("\"pid\" and \"offset\" are strings: {error}") };
     let Recovery { pid, offset } =
         object.map_or(Ok(Recovery::default()), |object| serde_json::from_str(object).map_err(wrong))?;
     check_length("pid", pid.as_ref(), PID_BYTES_MAX)?;

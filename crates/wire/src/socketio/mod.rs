@@ -26,3 +26,6 @@ pub use event::{Auth, Event, OFFSET_BYTES_MAX, PID_BYTES_MAX, parse_auth, parse_
 pub use offset::Offset;
 pub use packet::{ATTACHMENTS_MAX, Kind, NAMESPACE_BYTES_MAX, Packet, PacketError, parse};
 pub use placeholders::check_placeholders;
+
+#[cfg(test)]
+mod tests;

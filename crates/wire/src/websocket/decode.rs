@@ -75,6 +75,12 @@ impl Decoder {
         Some(message)
     }
 
+    /// The memory that it has for the message that has begun, in bytes; `None` where nothing is unfinished.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> Option<usize> {
+        self.unfinished.as_ref().map(|unfinished| unfinished.message.capacity())
+    }
+
     fn find<'i>(&mut self, input: &mut &'i mut [u8]) -> Option<Result<Found<'i>, ProtocolError>> {
         while !input.is_empty() {
             let found = match self.is_in_frame() {

@@ -74,3 +74,6 @@ impl ProtocolError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
