@@ -13,8 +13,8 @@ import readline from "node:readline";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 
-export const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
-const BUILT = path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"), "debug");
+const ROOT = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "../..");
+export const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target");
 /** How long anything may take. Machines that test are slow at times. */
 export const PATIENCE_MS = 20_000;
 
@@ -131,7 +131,7 @@ export class Server {
     const doors = ["tcp", "http"].flatMap((door) => [`--${door}`, `${this.address}:${this.ports[door]}`]);
     const own = this.config.includes("[[listen]]") ? [] : [...doors, "--no-udp"];
     const args = ["--config", "madang.toml", "--data", "data", ...own, ...this.flags];
-    await this.run(process.env.MADANG ?? path.join(BUILT, "madang"), args);
+    await this.run(process.env.MADANG ?? path.join(TARGET, "debug/madang"), args);
     return this;
   }
 
@@ -228,7 +228,7 @@ export async function conformance(t) {
   t.after(() => server.dispose());
   server.address = "127.0.0.1";
   const port = await freePort();
-  await server.run(process.env.MADANG_CONFORMANCE ?? path.join(BUILT, "examples/conformance"), ["--port", String(port)]);
+  await server.run(process.env.MADANG_CONFORMANCE ?? path.join(TARGET, "debug/examples/conformance"), ["--port", String(port)]);
   server.ports.http = port;
   return server;
 }

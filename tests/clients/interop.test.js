@@ -10,12 +10,12 @@ import { Socket as EngineSocket } from "engine.io-client";
 import { io as io48 } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
 import { io as io45 } from "socket.io-client-4.5";
-import { conformance, heard, Inbox, numbered, ROOT, serve, within } from "./harness.js";
+import { conformance, heard, Inbox, numbered, serve, TARGET, within } from "./harness.js";
 import { ask, client } from "./socketio.js";
 
 const VERSIONS = { 4.8: io48, 4.5: io45, 3.1: io3 };
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
-const PYTHON = process.env.MADANG_PYTHON ?? path.join(ROOT, "target/clients-python/bin/python");
+const PYTHON = process.env.MADANG_PYTHON ?? path.join(TARGET, "clients-python/bin/python");
 
 let server;
 before(async () => {

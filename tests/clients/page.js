@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import fs from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { eventually, PATIENCE_MS, ROOT } from "./harness.js";
+import { eventually, PATIENCE_MS, TARGET } from "./harness.js";
 
 const PROGRAM = process.env.MADANG_CHROMIUM ?? "/usr/bin/chromium";
-const SCREENSHOTS = path.join(ROOT, "target/screenshots");
+const SCREENSHOTS = path.join(TARGET, "screenshots");
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"];
 
 /** A browser for all tests of a file: each person has a profile of their own in it. */
