@@ -63,7 +63,7 @@ fn describe(error: &io::Error) -> String {
 
 /// A running server. Dropping it without [`Server::stop`] and [`Server::wait`] is like pulling its plug.
 pub struct Server {
-    listeners: Vec<(SocketAddr, &'static str)>,
+    addresses: Vec<SocketAddr>,
     stopper: Stopper,
     stops: Receiver<()>,
     drained: Receiver<()>,
@@ -105,11 +105,11 @@ impl Server {
         let folder = config.data.display().to_string();
         let tokens = TokenKey::open(&config.data).map_err(|source| StartError::Key { folder, source })?;
         let mut sockets = Vec::new();
-        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
         for listener in &config.listeners {
             let bind = |cause| StartError::Bind { address: listener.bind, cause };
             let socket = porter::bind(listener).map_err(bind)?;
-            listeners.push((socket.local_addr().map_err(bind)?, name(&listener.service)));
+            addresses.push(socket.local_addr().map_err(bind)?);
             sockets.push(socket);
         }
         let count = match config.shards {
@@ -159,12 +159,13 @@ impl Server {
         let (stopper, stops) = mpsc::channel();
         let threads = Threads { http, porter, porter_waker, shards };
         let stopper = Stopper(stopper);
-        Ok(Server { listeners, stopper, stops, drained, threads, clock, config, store, hall })
+        Ok(Server { addresses, stopper, stops, drained, threads, clock, config, store, hall })
     }
 
     /// Where the server listens, in the order of the configuration, with what is served there.
-    pub fn listeners(&self) -> &[(SocketAddr, &'static str)] {
-        &self.listeners
+    pub fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Service)> {
+        let services = self.config.listeners.iter().map(|listener| &listener.service);
+        self.addresses.iter().copied().zip(services)
     }
 
     /// A way to end the server from another thread.
@@ -230,15 +231,6 @@ fn raise_file_limit() {
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread of the server has panicked");
-    }
-}
-
-fn name(service: &Service) -> &'static str {
-    match service {
-        Service::Chat { .. } => "chat",
-        Service::Echo { .. } => "echo",
-        Service::Relay { .. } => "relay",
-        Service::Http(_) => "http",
     }
 }
 

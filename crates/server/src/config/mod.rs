@@ -219,7 +219,15 @@ impl Default for HttpService {
 }
 
 impl Service {
-    /// Its name in the configuration and in the line that announces the listener.
+    /// The listener in words, as it is announced: `tcp 127.0.0.1:2022 chat` or `http 127.0.0.1:3000`.
+    pub fn announced(&self, address: SocketAddr) -> String {
+        match self {
+            Service::Http(_) => format!("http {address}"),
+            _ => format!("tcp {address} {}", self.name()),
+        }
+    }
+
+    /// Its name in the configuration.
     pub fn name(&self) -> &'static str {
         match self {
             Service::Chat { .. } => "chat",
