@@ -1,7 +1,8 @@
 //! The connections: one epoll loop for all of them, no allocation for a line or a message.
 //!
 //! One buffer serves all: what a read leaves of an unfinished line is kept with its connection and put in front of the
-//! next read. Whoever listens ([`Hear`]) gets whole lines, as many at once as one read brought.
+//! next read. Whoever listens ([`Hear`]) gets whole lines or frames, as many at once as one read brought; handshakes and
+//! pings are the connection's own affair ([`Wire`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ use socket2::SockRef;
 
 use crate::failure::Failure;
 use crate::machine;
+use crate::plan::Protocol;
+use crate::wire::{Wire, Wrong};
 
 const TIMER: Token = Token(usize::MAX);
 const EVENTS_AT_ONCE: usize = 1_024;
@@ -23,13 +26,16 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long to look for the next event without sleeping. Deliveries of one message follow each other faster.
 const WATCH: Duration = Duration::from_micros(100);
-/// An unfinished line of more than this is not a chat.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// An unfinished line of more than this is not a chat; an unfinished frame has a header, too.
+const LINE_BYTES_MAX: usize = 64 * 1024 + 16;
 
 /// Listens to what connections receive.
 pub(crate) trait Hear {
-    /// Whole lines, each with its `\n`.
-    fn hear(&mut self, connection: usize, lines: &[u8]);
+    /// Whole lines, each with its `\n`, or whole frames: for [`Protocol::each`].
+    fn hear(&mut self, connection: usize, records: &[u8]);
+
+    /// The handshakes of a connection are over, where its protocol has any.
+    fn opened(&mut self, _connection: usize) {}
 
     /// The last thing that the server said about itself, for the case that it goes.
     fn last_words(&self) -> Option<String> {
@@ -40,6 +46,9 @@ pub(crate) trait Hear {
 /// All connections of a run.
 pub(crate) struct Crowd {
     address: SocketAddr,
+    protocol: Protocol,
+    /// What a connection says first.
+    request: Vec<u8>,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -54,6 +63,7 @@ pub(crate) struct Crowd {
 struct Connection {
     stream: TcpStream,
     is_connected: bool,
+    wire: Wire,
     /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
     /// What the socket did not take yet.
@@ -62,7 +72,7 @@ struct Connection {
 
 impl Crowd {
     /// Nobody so far; `expected` connections will be opened.
-    pub(crate) fn new(address: SocketAddr, expected: usize) -> Result<Crowd, Failure> {
+    pub(crate) fn new(address: SocketAddr, protocol: Protocol, expected: usize) -> Result<Crowd, Failure> {
         let poll = Poll::new().map_err(Failure::system("epoll"))?;
         // The system's wait counts in milliseconds, which is too coarse for a schedule of thousands a second.
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)
@@ -72,6 +82,8 @@ impl Crowd {
             .map_err(Failure::system("waiting for a timer"))?;
         Ok(Crowd {
             address,
+            protocol,
+            request: Wire::request(protocol, address),
             poll,
             events: Events::with_capacity(EVENTS_AT_ONCE),
             buffer: vec![0; BUFFER_BYTES],
@@ -103,8 +115,10 @@ impl Crowd {
         self.connections.push(Connection {
             stream,
             is_connected: false,
+            wire: Wire::new(self.protocol),
             tail: Vec::new(),
-            outbox: Vec::new(),
+            // Sent with the first event, which says that the socket is there.
+            outbox: self.request.clone(),
         });
         Ok(())
     }
@@ -171,7 +185,7 @@ impl Crowd {
             }
             if event.is_readable() {
                 heard = true;
-                if let Err(why) = connection.read(buffer, |lines| ear.hear(nr, lines)) {
+                if let Err(why) = connection.read(buffer, nr, ear) {
                     gone = Some((nr, why));
                 }
             }
@@ -219,10 +233,23 @@ impl Crowd {
     fn gone(&self, nr: usize, why: Gone, last_words: Option<String>) -> Failure {
         match why {
             Gone::Broke(error) => self.broke(nr, error, last_words),
-            Gone::Endless(bytes) => Failure::EndlessLine { bytes },
+            Gone::Wrong(wrong) => self.wrong(nr, wrong),
             Gone::Closed => {
                 Failure::Closed { nr: nr + 1, all: self.expected, after: self.began.elapsed(), last_words }
             }
+        }
+    }
+
+    fn wrong(&self, nr: usize, wrong: Wrong) -> Failure {
+        let path = self.protocol.path().unwrap_or_default();
+        match wrong {
+            Wrong::NotHttp { begins } => Failure::NotHttp { begins },
+            Wrong::Status { status, says } => Failure::NotUpgraded { path, status, says },
+            Wrong::Refused { packet } => Failure::NamespaceRefused { packet },
+            Wrong::Unexpected { packet } => Failure::Unexpected { packet },
+            Wrong::Frame(what) => Failure::WrongFrame { what },
+            Wrong::Endless { bytes } => Failure::EndlessLine { bytes },
+            Wrong::Closed { words } => self.gone(nr, Gone::Closed, Some(words)),
         }
     }
 
@@ -251,7 +278,7 @@ impl Drop for Crowd {
 enum Gone {
     Closed,
     Broke(io::Error),
-    Endless(usize),
+    Wrong(Wrong),
 }
 
 impl Connection {
@@ -286,7 +313,7 @@ impl Connection {
 
     /// Reads until nothing is left. A read that does not fill the buffer has emptied the socket, and what comes after
     /// it is an event of its own: one system call for a wake instead of two.
-    fn read(&mut self, buffer: &mut [u8], mut hear: impl FnMut(&[u8])) -> Result<(), Gone> {
+    fn read(&mut self, buffer: &mut [u8], nr: usize, ear: &mut impl Hear) -> Result<(), Gone> {
         loop {
             let kept = self.tail.len();
             buffer[..kept].copy_from_slice(&self.tail);
@@ -298,14 +325,21 @@ impl Connection {
                 Err(error) => return Err(Gone::Broke(error)),
             };
             let filled = &buffer[..kept + bytes];
-            let whole = memchr::memrchr(b'\n', filled).map_or(0, |at| at + 1);
-            if whole > 0 {
-                hear(&filled[..whole]);
+            let taken = self.wire.take(filled, &mut self.outbox).map_err(Gone::Wrong)?;
+            if taken.has_opened {
+                ear.opened(nr);
+            }
+            if taken.has_answered {
+                self.flush().map_err(Gone::Broke)?;
+            }
+            let end = taken.records.end;
+            if !taken.records.is_empty() {
+                ear.hear(nr, &filled[taken.records]);
             }
             self.tail.clear();
-            self.tail.extend_from_slice(&filled[whole..]);
+            self.tail.extend_from_slice(&filled[end..]);
             match self.tail.len() {
-                length if length > LINE_BYTES_MAX => return Err(Gone::Endless(length)),
+                bytes if bytes > LINE_BYTES_MAX => return Err(Gone::Wrong(Wrong::Endless { bytes })),
                 _ if kept + bytes < buffer.len() => return Ok(()),
                 _ => {}
             }

@@ -158,7 +158,7 @@ impl<'a> Ears<'a> {
 }
 
 impl Hear for Ears<'_> {
-    fn hear(&mut self, connection: usize, lines: &[u8]) {
+    fn hear(&mut self, connection: usize, records: &[u8]) {
         let now_ns = self.now_ns();
         let publishers = self.plan.publishers as usize;
         // An idle connection is in no room, so no publisher is.
@@ -166,20 +166,14 @@ impl Hear for Ears<'_> {
         let members = self.plan.members as usize;
         let (room, seat) =
             if is_member { (connection / members, connection % members) } else { (usize::MAX, 0) };
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', lines) {
-            let line = &lines[start..end];
-            start = end + 1;
+        self.plan.protocol.each(records, |line| {
             let payload = match self.format.find(line) {
                 Found::Payload(payload) => payload,
                 Found::Damaged => {
                     self.strangeness.damaged += 1;
-                    continue;
+                    return;
                 }
-                Found::Other => {
-                    self.other(line);
-                    continue;
-                }
+                Found::Other => return self.other(line),
             };
             let publisher = payload.publisher as usize;
             match publisher.checked_sub(room.wrapping_mul(publishers)) {
@@ -191,7 +185,7 @@ impl Hear for Ears<'_> {
                 }
                 _ => self.strangeness.stray += 1,
             }
-        }
+        });
     }
 
     fn last_words(&self) -> Option<String> {

@@ -60,7 +60,7 @@ pub(crate) fn load(
     for seat in (0..plan.seats()).filter(|&seat| plan.is_stalled(seat)) {
         crowd.stall(seat);
     }
-    let around = rooms.iter().map(|room| plan.protocol.around_words(room)).collect();
+    let around = rooms.iter().map(|room| plan.protocol.around_words(room, plan.size)).collect();
     let mut talk = Talk {
         crowd,
         ears,
@@ -127,7 +127,7 @@ struct Talk<'t, 'e> {
     ears: &'t mut Ears<'e>,
     plan: &'t Plan,
     /// For each room: what stands before and after the words.
-    around: Vec<(String, &'static str)>,
+    around: Vec<(Vec<u8>, &'static str)>,
     /// Messages on their way to a socket.
     scratch: Vec<u8>,
     schedule: Schedule,
@@ -196,7 +196,7 @@ impl Talk<'_, '_> {
         let (before, after) = &self.around[publisher / self.plan.publishers as usize];
         self.scratch.clear();
         for _ in 0..messages {
-            self.scratch.extend_from_slice(before.as_bytes());
+            self.scratch.extend_from_slice(before);
             self.ears.compose(publisher, due_ns, &mut self.scratch);
             self.scratch.extend_from_slice(after.as_bytes());
         }
