@@ -55,7 +55,7 @@ fn connect(crowd: &mut Crowd, plan: &Plan, progress: &mut Progress) -> Result<Op
         };
         let few = due.saturating_sub(crowd.len()).min(OPENED_AT_ONCE);
         for _ in 0..few {
-            crowd.open()?;
+            crowd.open(plan.is_stalled(crowd.len()))?;
         }
         let timeout = match (few, crowd.len() < all) {
             (0, true) => Duration::from_millis(1),

@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::failure::Failure;
 use crate::machine;
@@ -26,6 +26,9 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long to look for the next event without sleeping. Deliveries of one message follow each other faster.
 const WATCH: Duration = Duration::from_micros(100);
+/// What the kernel may keep for a connection that stops reading.
+const NARROW_BYTES: usize = 16 * 1024;
+const ETHERNET_MSS: u32 = 1_448;
 /// An unfinished line of more than this is not a chat; an unfinished frame has a header, too.
 const LINE_BYTES_MAX: usize = 64 * 1024 + 16;
 
@@ -102,10 +105,12 @@ impl Crowd {
         self.connections.len()
     }
 
-    /// Begins one more connection. That it was refused may come to light in a later turn.
-    pub(crate) fn open(&mut self) -> Result<(), Failure> {
+    /// Begins one more connection, a `narrow` one where it is to stop reading later. That it was refused may come to
+    /// light in a later turn.
+    pub(crate) fn open(&mut self, narrow: bool) -> Result<(), Failure> {
         let nr = self.connections.len();
-        let mut stream = TcpStream::connect(self.address).map_err(|error| self.not_connected(nr, error))?;
+        let connect = if narrow { connect_narrow } else { TcpStream::connect };
+        let mut stream = connect(self.address).map_err(|error| self.not_connected(nr, error))?;
         // Without it lines wait for each other; where it can't be had the figures are worse, not wrong.
         let _ = stream.set_nodelay(true);
         self.poll
@@ -271,6 +276,22 @@ impl Drop for Crowd {
         for connection in &self.connections {
             let _ = SockRef::from(&connection.stream).set_linger(Some(Duration::ZERO));
         }
+    }
+}
+
+/// A connection between whose ends little fits. On loopback a segment has 64 KiB, and by that the kernel measures the
+/// buffer of whoever sends: 2.5 MiB, which take a chat minutes to fill. With segments as on an Ethernet it is what a
+/// member elsewhere would have.
+fn connect_narrow(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(NARROW_BYTES)?;
+    socket.set_tcp_mss(ETHERNET_MSS)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct Ears<'a> {
     /// Messages that a publisher may send now; those who may send any are in `ready`. Only in a closed loop.
     credits: Vec<u32>,
     ready: Vec<usize>,
+    window: u32,
     latency: Option<Histogram>,
     strangeness: Strangeness,
     complaint: Option<String>,
@@ -45,9 +46,9 @@ pub struct Strangeness {
 impl<'a> Ears<'a> {
     pub(crate) fn new(plan: &'a Plan, format: Format) -> Ears<'a> {
         let publishers = plan.all_publishers();
-        let (credits, ready) = match plan.pace {
-            Pace::Window(window) => (vec![window; publishers], (0..publishers).collect()),
-            Pace::Rate(_) => (Vec::new(), Vec::new()),
+        let (window, credits, ready) = match plan.pace {
+            Pace::Window(window) => (window, vec![window; publishers], (0..publishers).collect()),
+            Pace::Rate(_) => (0, Vec::new(), Vec::new()),
         };
         Ears {
             plan,
@@ -58,6 +59,7 @@ impl<'a> Ears<'a> {
             witnesses: (0..publishers).map(|publisher| plan.witness(publisher)).collect(),
             credits,
             ready,
+            window,
             latency: None,
             strangeness: Strangeness::default(),
             complaint: None,
@@ -80,6 +82,25 @@ impl<'a> Ears<'a> {
     pub(crate) fn next_ready(&mut self) -> Option<(usize, u32)> {
         let publisher = self.ready.pop()?;
         Some((publisher, std::mem::take(&mut self.credits[publisher])))
+    }
+
+    /// Nothing has come for so long that all that is on the way is lost. A server that loses messages must not end a
+    /// closed loop.
+    pub(crate) fn presume_lost(&mut self) {
+        for (publisher, credits) in self.credits.iter_mut().enumerate() {
+            if *credits == 0 {
+                self.ready.push(publisher);
+            }
+            *credits = self.window;
+        }
+    }
+
+    /// For each room, how far its members are in what was said there, summed up.
+    pub(crate) fn reached_in_rooms(&self) -> Vec<u64> {
+        let (members, publishers) = (self.plan.members as usize, self.plan.publishers as usize);
+        let seats = |room: usize| room * members..(room + 1) * members;
+        let of_seat = |seat| (0..publishers).map(move |local| u64::from(self.verifier.reached(seat, local)));
+        (0..self.plan.rooms as usize).map(|room| seats(room).flat_map(of_seat).sum()).collect()
     }
 
     /// From here on times are recorded.
@@ -143,7 +164,7 @@ impl<'a> Ears<'a> {
             if self.credits[publisher] == 0 {
                 self.ready.push(publisher);
             }
-            self.credits[publisher] += moved;
+            self.credits[publisher] = self.window.min(self.credits[publisher] + moved);
         }
     }
 

@@ -28,6 +28,7 @@ mod report;
 mod run;
 pub mod verify;
 pub mod versus;
+mod watch;
 mod wire;
 
 pub use ears::Strangeness;
@@ -36,3 +37,4 @@ pub use payload::PAYLOAD_BYTES_MIN;
 pub use plan::{Pace, Plan, PlanError, Protocol, SIZE_MAX, WINDOW_MAX};
 pub use report::{GeneratorFigures, LatencyUs, Report, ServerFigures, Speed};
 pub use run::run;
+pub use watch::Watched;

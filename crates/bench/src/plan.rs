@@ -42,6 +42,8 @@ pub struct Plan {
     pub duration: Duration,
     /// Connections opened in a second; all at once without.
     pub connect_rate: Option<f64>,
+    /// Look at the server's memory and connections while it works, too. It costs a millisecond now and then.
+    pub watch: bool,
     /// The server's process, for its CPU time and memory; looked for where nothing is said.
     pub server_pid: Option<u32>,
 }
@@ -184,6 +186,7 @@ mod tests {
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
             connect_rate: None,
+            watch: false,
             server_pid: None,
         }
     }

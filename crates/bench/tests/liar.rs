@@ -160,6 +160,7 @@ fn plan(address: SocketAddr, duration: Duration) -> Plan {
         warmup: Duration::ZERO,
         duration,
         connect_rate: None,
+        watch: false,
         server_pid: None,
     }
 }

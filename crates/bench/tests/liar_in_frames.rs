@@ -56,6 +56,25 @@ fn losses_repeats_and_swaps_are_counted_exactly() {
 }
 
 #[test]
+fn a_window_that_is_lost_whole_does_not_end_a_run() {
+    let lost = 10..18;
+    let (address, server) = listen({
+        let lost = lost.clone();
+        move |listener| {
+            pass_on(
+                listener,
+                Protocol::SocketIo,
+                |nr, text| if lost.contains(&nr) { vec![] } else { vec![text] },
+            )
+        }
+    });
+    let report = madang_bench::run(&plan(Protocol::SocketIo, address, Duration::from_secs(3))).unwrap();
+    server.join().unwrap();
+    assert!(report.sent > 20, "{} sent", report.sent);
+    assert_eq!(report.tally.lost, lost.len() as u64 * RECEIVERS);
+}
+
+#[test]
 fn whoever_answers_no_pings_would_be_let_go() {
     // The server reads an answer to each ping before it goes on, or fails.
     let (address, server) = serve(|mut peers| {
@@ -136,20 +155,8 @@ fn run_past(
     lie: impl FnMut(usize, String) -> Vec<String> + Clone + Send + 'static,
 ) -> Report {
     for millis in [100, 1_000, 10_000, 60_000] {
-        let mut lie = lie.clone();
-        let (address, server) = listen(move |listener| {
-            let mut peers = welcome(listener, protocol);
-            let (publisher, receivers) = peers.split_first_mut().unwrap();
-            let mut nr = 0;
-            while let Some(said) = publisher.hear() {
-                for told in lie(nr, said) {
-                    for receiver in &mut *receivers {
-                        receiver.tell(&told);
-                    }
-                }
-                nr += 1;
-            }
-        });
+        let lie = lie.clone();
+        let (address, server) = listen(move |listener| pass_on(listener, protocol, lie));
         let report = madang_bench::run(&plan(protocol, address, Duration::from_millis(millis))).unwrap();
         server.join().unwrap();
         if report.sent > messages {
@@ -175,7 +182,23 @@ fn plan(protocol: Protocol, address: SocketAddr, duration: Duration) -> Plan {
         warmup: Duration::ZERO,
         duration,
         connect_rate: None,
+        watch: false,
         server_pid: None,
+    }
+}
+
+/// What the first member says goes through `lie`, with its number, to all others.
+fn pass_on(listener: &TcpListener, protocol: Protocol, mut lie: impl FnMut(usize, String) -> Vec<String>) {
+    let mut peers = welcome(listener, protocol);
+    let (publisher, receivers) = peers.split_first_mut().unwrap();
+    let mut nr = 0;
+    while let Some(said) = publisher.hear() {
+        for told in lie(nr, said) {
+            for receiver in &mut *receivers {
+                receiver.tell(&told);
+            }
+        }
+        nr += 1;
     }
 }
 

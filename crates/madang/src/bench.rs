@@ -213,6 +213,7 @@ impl LoadArgs {
             warmup: self.warmup.unwrap_or(Duration::from_secs(1)),
             duration: self.duration.unwrap_or(Duration::from_secs(10)),
             connect_rate: self.connect_rate,
+            watch: self.stalled > 0,
             server_pid: self.server_pid,
         }
     }
