@@ -56,7 +56,7 @@ fn run(rooms: u64, events_each: u64) {
     while !matches!(inbox.recv().expect("an answer comes"), Completion::Read { .. }) {}
     let took = began.elapsed();
     let events = rounds * rooms * events_each;
-    let stats = store.stats().relaxed;
+    let stats = store.watch().stats().relaxed;
     println!(
         "{rooms} rooms, records of {events_each}: {:.0} k events/s; a call takes {:?}; {} commits, {:.2} µs each event",
         events as f64 / took.as_secs_f64() / 1e3,

@@ -30,7 +30,7 @@ pub use epoch::{EPOCHS_MAX, Epoch, Epochs};
 pub use faulty::{Control, FaultyLog};
 pub use memory::MemoryLog;
 pub use sqlite::{COMMIT_EVENTS, COMMIT_WITHIN, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
-pub use store::{CloseError, FileStats, OpenError, Stats, Store};
+pub use store::{CloseError, FileStats, OpenError, Stats, Store, Watch};
 
 /// What an acknowledgment of an event means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -86,6 +86,20 @@ pub(crate) struct Shared {
     events: AtomicU64,
 }
 
+impl Shared {
+    /// What became of everything until now.
+    pub(crate) fn stats(&self) -> FileStats {
+        let waiting = self.queue.waiting();
+        FileStats {
+            commits: self.commits.load(Ordering::Relaxed),
+            commit_time: Duration::from_nanos(self.commit_nanos.load(Ordering::Relaxed)),
+            events: self.events.load(Ordering::Relaxed),
+            waiting_calls: waiting.calls,
+            waiting_bytes: waiting.bytes,
+        }
+    }
+}
+
 /// A file that is open and not yet served: the other one must be open first, too.
 pub(crate) struct Opened {
     shared: Arc<Shared>,
@@ -156,18 +170,6 @@ fn spawn<T: Send + 'static>(
 impl SqliteFile {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// What became of everything until now.
-    pub(crate) fn stats(&self) -> FileStats {
-        let waiting = self.shared.queue.waiting();
-        FileStats {
-            commits: self.shared.commits.load(Ordering::Relaxed),
-            commit_time: Duration::from_nanos(self.shared.commit_nanos.load(Ordering::Relaxed)),
-            events: self.shared.events.load(Ordering::Relaxed),
-            waiting_calls: waiting.calls,
-            waiting_bytes: waiting.bytes,
-        }
     }
 
     /// Carries out what waits, marks the file as closed cleanly, and ends the threads.

@@ -62,9 +62,10 @@ impl Store {
         })
     }
 
-    /// What has become of all that was asked, for metrics. Cheap.
-    pub fn stats(&self) -> Stats {
-        Stats { relaxed: self.relaxed.stats(), durable: self.durable.stats() }
+    /// What anybody may ask of it, for as long as they like.
+    pub fn watch(&self) -> Watch {
+        let (relaxed, durable) = (self.relaxed.shared().clone(), self.durable.shared().clone());
+        Watch { board: self.board.clone(), relaxed, durable }
     }
 
     /// Carries out all that was asked before and marks the end as an orderly one. Handles that are left answer
@@ -78,6 +79,26 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn file(&self, durability: Durability) -> &SqliteFile {
         if durability == Durability::Sync { &self.durable } else { &self.relaxed }
+    }
+}
+
+/// How a store is doing, also seen from other threads than those that use it.
+#[derive(Clone)]
+pub struct Watch {
+    board: Arc<Board>,
+    relaxed: Arc<Shared>,
+    durable: Arc<Shared>,
+}
+
+impl Watch {
+    /// Can it be written?
+    pub fn health(&self) -> Health {
+        self.board.health()
+    }
+
+    /// What has become of all that was asked, for metrics. Cheap.
+    pub fn stats(&self) -> Stats {
+        Stats { relaxed: self.relaxed.stats(), durable: self.durable.stats() }
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Refusal {
     InNoRoom,
     #[error("{room} holds {capacity} and is full")]
     RoomFull { room: RoomName, capacity: u32 },
+    #[error("{why}")]
+    Forbidden { why: String },
     #[error("only who made {room} may change its topic and capacity")]
     NotTheCreator { room: RoomName },
     #[error("the key {key:?} was used for something else; use a new one for each command")]
@@ -67,7 +69,7 @@ impl Refusal {
             NotUtf8 { .. } | BadText(TextError::Empty) => "bad_text",
             BadName { .. } | InnerRoom { .. } => "bad_name",
             NickTaken { .. } => "nick_taken",
-            NickReserved { .. } | NotTheCreator { .. } => "forbidden",
+            Forbidden { .. } | NickReserved { .. } | NotTheCreator { .. } => "forbidden",
             NoSuchRoom { .. } => "no_such_room",
             NoSuchNick { .. } => "no_such_nick",
             NotAMember { .. } | InNoRoom => "not_a_member",

@@ -28,7 +28,7 @@ pub(crate) struct Visitor {
 
 pub(crate) struct Hall {
     pub(crate) config: Arc<Config>,
-    pub(crate) registry: Registry,
+    registry: Registry,
     shards: Vec<Mailbox>,
     next_shard: AtomicUsize,
     is_draining: AtomicBool,
@@ -92,6 +92,14 @@ impl Hall {
 
     fn next_shard(&self) -> &Mailbox {
         &self.shards[self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len()]
+    }
+
+    /// What the server has counted, in the text format of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string fails only where a metric can't be written, and then says as much as there is.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
     }
 
     /// From now on the server says that it takes no more traffic.

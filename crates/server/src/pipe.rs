@@ -32,6 +32,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when the shard has written or ended something.
     changed: Notify,
+    /// Told when the shard has read everything, or ended.
+    was_read: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +81,7 @@ impl Pipe {
         state.input.drain(..bytes);
         if state.input.is_empty() {
             state.input = Vec::new();
+            self.0.was_read.notify_one();
         }
         Ok(bytes)
     }
@@ -108,6 +111,7 @@ impl Pipe {
     pub(crate) fn finish(&self) {
         self.0.lock().output_has_ended = true;
         self.0.changed.notify_one();
+        self.0.was_read.notify_one();
     }
 
     /// Takes what the client has not fetched: it goes on by another way.
@@ -147,6 +151,20 @@ impl PipeDoor {
     /// How much the shard has not read yet: a client that sends more than it lets the shard take has to wait.
     pub(crate) fn unread(&self) -> usize {
         self.shared.lock().input.len()
+    }
+
+    /// Waits until the shard has read everything, or has ended. One at a time may wait.
+    pub(crate) async fn was_read(&self) {
+        while self.unread() > 0 && !self.has_ended() {
+            self.shared.was_read.notified().await;
+        }
+    }
+
+    /// The client has gone, or says nothing more: what it has sent is still carried out.
+    pub(crate) fn hang_up(&self) {
+        let mut state = self.shared.lock();
+        state.input_has_ended = true;
+        self.wake(state, true, false);
     }
 
     /// Fetches as much of what waits as `take` says; it is shown all of it.

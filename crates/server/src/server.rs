@@ -7,13 +7,15 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use madang_log::{OpenError, Sink, Store};
+use madang_log::{Health, OpenError, Sink, Store};
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::config::{Config, Service};
 use crate::driver::{Driver, Inbox, Mailbox};
+use crate::hall::Hall;
+use crate::http::HttpDoor;
 use crate::message::{DirectoryMessage, Message};
 use crate::metrics::Metrics;
 use crate::placement::{Placement, ShardId};
@@ -61,7 +63,7 @@ fn describe(error: &io::Error) -> String {
 
 /// A running server. Dropping it without [`Server::stop`] and [`Server::wait`] is like pulling its plug.
 pub struct Server {
-    listeners: Vec<(SocketAddr, &'static str)>,
+    addresses: Vec<SocketAddr>,
     stopper: Stopper,
     stops: Receiver<()>,
     drained: Receiver<()>,
@@ -69,10 +71,11 @@ pub struct Server {
     clock: Clock,
     config: Arc<Config>,
     store: Store,
-    registry: Registry,
+    hall: Arc<Hall>,
 }
 
 struct Threads {
+    http: Option<HttpDoor>,
     porter: JoinHandle<()>,
     porter_waker: Waker,
     shards: Vec<(Mailbox, JoinHandle<()>)>,
@@ -102,11 +105,11 @@ impl Server {
         let folder = config.data.display().to_string();
         let tokens = TokenKey::open(&config.data).map_err(|source| StartError::Key { folder, source })?;
         let mut sockets = Vec::new();
-        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
         for listener in &config.listeners {
             let bind = |cause| StartError::Bind { address: listener.bind, cause };
             let socket = porter::bind(listener).map_err(bind)?;
-            listeners.push((socket.local_addr().map_err(bind)?, name(&listener.service)));
+            addresses.push(socket.local_addr().map_err(bind)?);
             sockets.push(socket);
         }
         let count = match config.shards {
@@ -127,9 +130,6 @@ impl Server {
         let (drained_sender, drained) = mpsc::channel();
         let mut registry = Registry::default();
         restore_sessions(&facts, &common.placement, &mailboxes, clock);
-        let (porter, porter_waker) =
-            Porter::new(config.clone(), common.placement.clone(), sockets, mailboxes.clone())
-                .map_err(StartError::System)?;
         let mut shards = Vec::new();
         for (at, driver) in drivers.into_iter().enumerate() {
             let net = driver.net(mailboxes.clone()).map_err(StartError::System)?;
@@ -144,17 +144,28 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("shard-{at}")).spawn(run);
             shards.push((mailboxes[at].clone(), thread.map_err(StartError::System)?));
         }
+        let log = store.watch();
+        let log_is_well = Box::new(move || log.health() != Health::Failing);
+        let hall = Arc::new(Hall::new(config.clone(), registry, mailboxes.clone(), log_is_well));
+        let has_http = config.listeners.iter().any(|listener| matches!(listener.service, Service::Http(_)));
+        let http = has_http.then(|| HttpDoor::open(&hall, clock, count)).transpose();
+        let http = http.map_err(StartError::System)?;
+        let acceptor = http.as_ref().map(HttpDoor::acceptor);
+        let (porter, porter_waker) =
+            Porter::new(config.clone(), common.placement, sockets, mailboxes, acceptor)
+                .map_err(StartError::System)?;
         let porter = std::thread::Builder::new().name("porter".to_owned()).spawn(move || porter.run());
         let porter = porter.map_err(StartError::System)?;
         let (stopper, stops) = mpsc::channel();
-        let threads = Threads { porter, porter_waker, shards };
+        let threads = Threads { http, porter, porter_waker, shards };
         let stopper = Stopper(stopper);
-        Ok(Server { listeners, stopper, stops, drained, threads, clock, config, store, registry })
+        Ok(Server { addresses, stopper, stops, drained, threads, clock, config, store, hall })
     }
 
     /// Where the server listens, in the order of the configuration, with what is served there.
-    pub fn listeners(&self) -> &[(SocketAddr, &'static str)] {
-        &self.listeners
+    pub fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Service)> {
+        let services = self.config.listeners.iter().map(|listener| &listener.service);
+        self.addresses.iter().copied().zip(services)
     }
 
     /// A way to end the server from another thread.
@@ -164,17 +175,15 @@ impl Server {
 
     /// The server's counters, in the Prometheus text format.
     pub fn metrics(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string fails only where a metric can't be written, and then says as much as there is.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        self.hall.metrics()
     }
 
     /// Serves until [`Stopper::stop`], then ends in order: stops accepting, tells every client, writes what is owed
     /// within `drain_timeout`, and brings the logs to the disk.
     pub fn wait(self) {
         let _ = self.stops.recv();
-        let Threads { porter, porter_waker, shards } = self.threads;
+        let Threads { http, porter, porter_waker, shards } = self.threads;
+        self.hall.drain();
         tracing::info!("ending: clients are told, what they are owed is written");
         if let Err(error) = porter_waker.wake() {
             tracing::error!(%error, "the porter can't be woken");
@@ -182,6 +191,9 @@ impl Server {
         // After this no connection is on its way to a shard but those that are in its mailbox.
         join(porter);
         let deadline = self.clock.now().plus(self.config.drain_timeout);
+        if let Some(http) = &http {
+            http.begin_end();
+        }
         shards.iter().for_each(|(mailbox, _)| mailbox.send(Inbox::Shutdown { deadline }));
         // A shard may be asked by the connections of another one until the last of them has ended.
         // Shards keep to the deadline themselves; one that has died must not keep the others.
@@ -191,6 +203,9 @@ impl Server {
                 tracing::error!("a shard has not drained its connections");
                 break;
             }
+        }
+        if let Some(http) = http {
+            http.end(deadline.since(self.clock.now()));
         }
         for (mailbox, thread) in shards {
             mailbox.send(Inbox::End);
@@ -216,15 +231,6 @@ fn raise_file_limit() {
 fn join(thread: JoinHandle<()>) {
     if thread.join().is_err() {
         tracing::error!("a thread of the server has panicked");
-    }
-}
-
-fn name(service: &Service) -> &'static str {
-    match service {
-        Service::Chat { .. } => "chat",
-        Service::Echo { .. } => "echo",
-        Service::Relay { .. } => "relay",
-        Service::Http(_) => "http",
     }
 }
 

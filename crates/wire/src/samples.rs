@@ -182,6 +182,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::InNoRoom,
         Refusal::RoomFull { room: room("duo-7"), capacity: 2 },
         Refusal::NotTheCreator { room: room("plaza") },
+        Refusal::Forbidden { why: "x".into() },
         Refusal::KeyReused { key: "k".into() },
         Refusal::BadKey { bytes: 65 },
         Refusal::TooLong { what: "a line", max: 4096 },
@@ -208,6 +209,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         | NotAMember { .. } => {}
         InNoRoom
         | RoomFull { .. }
+        | Forbidden { .. }
         | NotTheCreator { .. }
         | KeyReused { .. }
         | BadKey { .. }

@@ -47,7 +47,17 @@ impl Subject {
                 std::fs::File::create(&config)
                     .and_then(|mut file| file.write_all(CONFIG.as_bytes()))
                     .map_err(Failure::system("writing a configuration"))?;
-                command.args(["serve", "--tcp", "127.0.0.1:0", "--shards", "1", "--log", "error"]);
+                command.args([
+                    "serve",
+                    "--tcp",
+                    "127.0.0.1:0",
+                    "--http",
+                    "127.0.0.1:0",
+                    "--shards",
+                    "1",
+                    "--log",
+                    "error",
+                ]);
                 command.arg("--config").arg(config).arg("--data").arg(folder.path().join("data"));
             }
         }

@@ -7,13 +7,13 @@ use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{Request, RequestId, RoomRow, Welcome};
 
 use super::audience::Membership;
-use super::bucket::Bucket;
 use super::echoes::Echoes;
 use super::engine::Engine;
 use super::outbox::Outbox;
 use super::recovery::{Recovering, Seen};
 use super::tongue::Tongue;
 use crate::batch::Form;
+use crate::bucket::Bucket;
 use crate::message::Ask;
 use crate::porter::IpSlot;
 

@@ -7,13 +7,13 @@ use madang_room::{Refusal, RoomName, Text};
 use madang_wire::socketio::Auth;
 use madang_wire::{Line, Notice, Request, RequestId, chunk, json, text, websocket};
 
-use super::bucket::Pace;
 use super::conn::{Phase, Speaks};
 use super::echoes::Echoed;
 use super::socketio::Stage;
 use super::tongue::{Lines, Tongue};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
+use crate::bucket::Pace;
 use crate::config::Service;
 use crate::message::{Message, Outgoing};
 use crate::net::Net;

@@ -9,7 +9,6 @@
 mod answers;
 mod arrivals;
 mod audience;
-mod bucket;
 mod commands;
 mod conn;
 mod deliver;
@@ -33,6 +32,7 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 
 use crate::batch::{Form, Item, Place};
+use crate::bucket::Bucket;
 use crate::config::{Config, Framing, Service};
 use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
 use crate::metrics::Metrics;
@@ -41,9 +41,9 @@ use crate::placement::{ConnRef, Placement, ShardId};
 use crate::porter::{GuestNumbers, IpSlot};
 use crate::token::new_session;
 use audience::{Listener, TO_THE_END};
-use bucket::Bucket;
-pub(crate) use conn::Tokens;
-use conn::{Chat, Conn, Phase, Speaks, is_limited};
+
+use conn::{Chat, Conn, Phase, Speaks};
+pub(crate) use conn::{Tokens, is_limited};
 use outbox::Outbox;
 pub(crate) use recovery::Trail;
 use tongue::Tongue;
