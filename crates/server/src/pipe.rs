@@ -46,7 +46,7 @@ struct State {
     output: Vec<u8>,
     /// The shard says nothing more.
     output_has_ended: bool,
-    /// The shard waits to write.
+    /// The shard had more to write.
     wants_write: bool,
     /// Where the connection lives on its shard, once it does.
     slot: Option<u32>,
@@ -95,16 +95,14 @@ impl Pipe {
             state.output.extend_from_slice(&slice[..bytes]);
             written += bytes;
         }
+        // Under the same lock: a client that fetches right after this must know that there is more.
+        state.wants_write = written < slices.iter().map(|slice| slice.len()).sum();
         drop(state);
         if written == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.0.changed.notify_one();
         Ok(written)
-    }
-
-    pub(crate) fn want_write(&self, wanted: bool) {
-        self.0.lock().wants_write = wanted;
     }
 
     /// Nothing more will be written.
@@ -215,5 +213,51 @@ impl Drop for PipeDoor {
         state.input_has_ended = true;
         state.output = Vec::new();
         self.wake(state, true, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Driver;
+
+    fn write(pipe: &Pipe, bytes: &[u8]) -> io::Result<usize> {
+        pipe.write(&[IoSlice::new(bytes)])
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_ends_are_seen() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        let mut buffer = [0; 4];
+        assert_eq!(pipe.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(door.send(b"hello"));
+        assert_eq!((pipe.read(&mut buffer).unwrap(), &buffer), (4, b"hell"));
+        assert_eq!((pipe.read(&mut buffer).unwrap(), buffer[0]), (1, b'o'));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Nothing);
+        write(&pipe, b"bye").unwrap();
+        pipe.finish();
+        assert_eq!(door.fetch(|waiting| waiting.len() - 1), Fetched::Bytes(b"by".to_vec()));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Bytes(b"e".to_vec()));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Ended);
+        drop(door);
+        assert_eq!(pipe.read(&mut buffer).unwrap(), 0, "the client has gone");
+    }
+
+    #[test]
+    fn a_full_pipe_takes_no_more_until_something_is_fetched_and_then_says_so() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        pipe.attach(7);
+        let much = vec![b'x'; WAITING_BYTES_MAX + 1];
+        assert_eq!(write(&pipe, &much).unwrap(), WAITING_BYTES_MAX);
+        assert_eq!(write(&pipe, b"x").unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(driver.received().is_none());
+        door.fetch(|_| 1);
+        let woken = driver.received();
+        assert!(matches!(woken, Some(Inbox::Ready { slot: 7, writable: true, .. })));
+        assert_eq!(write(&pipe, b"x").unwrap(), 1);
+        door.fetch(|_| 1);
+        assert!(driver.received().is_none(), "nothing was left over this time");
     }
 }

@@ -18,7 +18,7 @@ pub(crate) struct Engine {
     decoder: Decoder,
     pub(crate) beat: Beat,
     /// The last frame is written.
-    is_over: bool,
+    pub(crate) is_over: bool,
 }
 
 /// What the heart waits for.
@@ -70,7 +70,7 @@ impl Engine {
 
     /// Takes what comes next out of `rest`.
     pub(crate) fn next<'s, 'i: 's>(&'s mut self, rest: &mut &'i mut [u8]) -> Option<Came<'s>> {
-        let came = match self.decoder.next(rest)? {
+        Some(match self.decoder.next(rest)? {
             Ok(Message::Text(text)) => match engineio::parse(text) {
                 Some(Packet::Message(message)) => Came::Text(message),
                 Some(Packet::Pong(_)) => Came::Pong,
@@ -92,9 +92,7 @@ impl Engine {
             Ok(Message::Pong) => Came::Nothing,
             Ok(Message::Close(code)) => Came::End(close(code.unwrap_or(1000), "")),
             Err(error) => Came::End(close(error.close_code(), &error.to_string())),
-        };
-        self.is_over |= matches!(came, Came::End(_));
-        Some(came)
+        })
     }
 
     /// The client is there: it is asked again after `ping_interval`, at the time that is returned.

@@ -9,6 +9,7 @@ use madang_wire::{Line, Notice, Request, RequestId, chunk, json, text, websocket
 
 use super::conn::{Phase, Speaks};
 use super::echoes::Echoed;
+use super::socketio::Stage;
 use super::tongue::{Lines, Tongue};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
@@ -244,8 +245,11 @@ impl<N: Net> Home<N> {
     }
 
     pub(super) fn refuse(&mut self, slot: u32, re: Option<RequestId>, refusal: Refusal) {
+        // The answer to Socket.IO's `CONNECT` has no number, and is one all the same.
+        let is_connecting = self.socketio(slot).is_some_and(|socketio| socketio.stage == Stage::Connecting);
         match re {
             Some(re) => self.reply(slot, Some(&re), &Err(refusal)),
+            None if is_connecting => self.reply(slot, None, &Err(refusal)),
             None => {
                 self.metrics.refusals.inc();
                 self.notify(slot, &Notice::Error(refusal));

@@ -60,7 +60,7 @@ impl SocketIo {
     /// Takes what comes next out of `rest`.
     pub(super) fn next(&mut self, rest: &mut &mut [u8]) -> Option<Taken> {
         let SocketIo { engine, stage, attachments_left, .. } = self;
-        Some(match engine.next(rest)? {
+        let taken = match engine.next(rest)? {
             Came::Text(_) if *attachments_left > 0 => broken("the attachments of an event come first"),
             Came::Text(text) => match socketio::parse(text) {
                 Ok(packet) => {
@@ -80,7 +80,11 @@ impl SocketIo {
             Came::Answer(bytes) => Taken::Answered(bytes),
             Came::End(bytes) => Taken::End(bytes),
             Came::Nothing => Taken::Nothing,
-        })
+        };
+        if matches!(taken, Taken::End(_)) {
+            self.engine.is_over = true;
+        }
+        Some(taken)
     }
 
     pub(crate) fn encode_reply(

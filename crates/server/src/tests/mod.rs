@@ -2,9 +2,11 @@
 
 mod chat;
 mod endings;
+mod http;
 mod limits;
 mod log;
 mod races;
 mod resume;
 mod services;
+mod socketio;
 mod world;

@@ -15,8 +15,10 @@ use std::time::Duration;
 use expect_test::Expect;
 use madang_log::{Completion, Control, FaultyLog, Log, MemoryLog, Sink};
 use madang_room::Timestamp;
+use madang_wire::websocket;
 
-use crate::config::Config;
+use crate::arrival::{App, Arrival, Manner};
+use crate::config::{Config, Service};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::net::Net;
@@ -130,8 +132,7 @@ impl World {
 
     pub(super) fn connect_from(&mut self, name: &str, peer: &str, listener: u16) {
         let peer: SocketAddr = peer.parse().unwrap();
-        let wire = self.wires.borrow().wires.len();
-        self.wires.borrow_mut().wires.push(Wire::default());
+        let wire = self.new_wire();
         let shard = self.next_shard;
         self.next_shard = (self.next_shard + 1) % self.shards.len();
         let slot = self.shards[shard].next_slot();
@@ -139,6 +140,65 @@ impl World {
         self.shards[shard].accept(wire, peer, listener, None);
         self.clients.insert(name.to_owned(), Client { wire, shard, slot });
         self.settle();
+    }
+
+    /// Somebody who comes in by HTTP, on a listener of the configuration that is for it.
+    pub(super) fn arrive(&mut self, name: &str, manner: Manner) {
+        let listener = self.config.listeners.iter().position(|at| matches!(at.service, Service::Http(_)));
+        let listener = listener.expect("the configuration has a door for HTTP") as u16;
+        let peer = "127.0.0.1:50000".parse().unwrap();
+        let socket = self.new_wire();
+        let shard = self.next_shard;
+        self.next_shard = (self.next_shard + 1) % self.shards.len();
+        let slot = self.shards[shard].next_slot();
+        self.shards[shard].set_now(self.now);
+        let input = Vec::new();
+        self.shards[shard].arrive(Arrival { socket, peer, listener, ip_slot: None, manner, input });
+        self.clients.insert(name.to_owned(), Client { wire: socket, shard, slot });
+        self.settle();
+    }
+
+    /// A Socket.IO client whose connection is open, and that has said nothing.
+    pub(super) fn open_socketio(&mut self, name: &str) {
+        let sid = format!("sid-{name}").into();
+        self.arrive(name, Manner::SocketIo { sid, upgrades: true, app: App::Rooms });
+    }
+
+    /// Goes on over another wire, as when polling changes to WebSocket.
+    pub(super) fn upgrade(&mut self, name: &str) {
+        let wire = self.new_wire();
+        let client = self.clients.get_mut(name).unwrap();
+        client.wire = wire;
+        let (shard, slot) = (client.shard, client.slot);
+        self.shards[shard].upgrade(slot, &format!("sid-{name}"), wire, Vec::new());
+        self.settle();
+    }
+
+    fn new_wire(&mut self) -> usize {
+        self.wires.borrow_mut().wires.push(Wire::default());
+        self.wires.borrow().wires.len() - 1
+    }
+
+    /// Sends a text frame.
+    pub(super) fn frame(&mut self, name: &str, text: &str) {
+        let mut bytes = Vec::new();
+        websocket::masked_text_frame(&mut bytes, text);
+        self.send(name, &bytes);
+    }
+
+    /// The frames that a client was sent since the last look, texts as they are.
+    pub(super) fn frames(&mut self, name: &str) -> Vec<String> {
+        let bytes = self.received_bytes(name);
+        assert_eq!(websocket::whole_frames(&bytes), bytes.len(), "frames are written whole");
+        let show = |(opcode, payload): (websocket::Opcode, &[u8])| match opcode {
+            websocket::Opcode::Text => String::from_utf8(payload.to_vec()).unwrap(),
+            websocket::Opcode::Close => {
+                let code = payload.get(..2).map_or(0, |code| u16::from_be_bytes([code[0], code[1]]));
+                format!("(close {code})")
+            }
+            other => format!("({other:?} of {} bytes)", payload.len()),
+        };
+        websocket::split_frames(&bytes).map(show).collect()
     }
 
     /// Somebody who speaks JSON from the first line, and is in no hurry to say hello.
@@ -357,8 +417,8 @@ impl Net for MemoryNet {
         self.wires.borrow_mut().wires[*socket].fin_received = true;
     }
 
-    fn unsent(&mut self, _socket: &usize) -> Vec<u8> {
-        Vec::new()
+    fn unsent(&mut self, socket: &usize) -> Vec<u8> {
+        std::mem::take(&mut self.wires.borrow_mut().wires[*socket].from_server)
     }
 
     fn close(&mut self, socket: usize, reset: bool) {
