@@ -130,7 +130,7 @@ fn open_websocket(place: Arc<Place>, client: Arc<Client>, app: App, mut request:
             tokio::spawn(opening.bring_in(place, client, manner));
             response
         }
-        Err(refused) => refused,
+        Err(no) => websocket::refuse(&no),
     }
 }
 
@@ -228,7 +228,7 @@ fn begin_upgrade(place: Arc<Place>, sid: &str, mut request: Request) -> Response
     };
     let Handshake { response, opening } = match websocket::handshake(&mut request) {
         Ok(handshake) => handshake,
-        Err(refused) => return refused,
+        Err(no) => return websocket::refuse(&no),
     };
     match upgrading {
         Some(upgrading) => tokio::spawn(upgrade::run(place, upgrading, opening)),
