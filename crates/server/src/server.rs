@@ -241,7 +241,7 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
             (owners[1], DirectoryMessage::RestoreNick { person }),
         ];
         for (shard, message) in restore {
-            let message = Message::Directory(Box::new(message));
+            let message = Message::Directory(message);
             mailboxes[usize::from(shard.0)].send(Inbox::Messages(vec![message]));
         }
     }
