@@ -19,7 +19,7 @@ pub(crate) enum Message {
     /// To a shard: list your rooms.
     ListRooms(Box<ListRooms>),
     /// To the shard that owns a nickname or a session.
-    Directory(Box<DirectoryMessage>),
+    Directory(DirectoryMessage),
     /// To a connection's home.
     Conn(ConnMessage),
     /// To every shard that has members in the batch's room.

@@ -248,7 +248,7 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
             (owners[1], DirectoryMessage::RestoreNick { person }),
         ];
         for (shard, message) in restore {
-            let message = Message::Directory(Box::new(message));
+            let message = Message::Directory(message);
             mailboxes[usize::from(shard.0)].send(Inbox::Messages(vec![message]));
         }
     }
@@ -259,7 +259,7 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
         let to = &mailboxes[usize::from(placement.of_session(session).0)];
         let restore = DirectoryMessage::RestoreTrail { session, trail, until };
         let mut messages = vec![Message::Forget { key: key.clone() }];
-        messages.extend((now < until).then(|| Message::Directory(Box::new(restore))));
+        messages.extend((now < until).then(|| Message::Directory(restore)));
         to.send(Inbox::Messages(messages));
     }
 }

@@ -104,7 +104,7 @@ impl<N: Net> Shard<N> {
         match message {
             Message::Room(message) => self.rooms.handle(message, now, &mut self.out),
             Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
-            Message::Directory(message) => self.directory.handle(*message, now, &mut self.out),
+            Message::Directory(message) => self.directory.handle(message, now, &mut self.out),
             Message::Conn(mut message) => {
                 // Where the log is well again by now, nobody would say so once more.
                 if let ConnAnswer::Done { log_is_busy, .. } = &mut message.what {

@@ -88,7 +88,7 @@ impl<N: Net> Home<N> {
     fn begin(&mut self, slot: u32, open: &[u8], input: Vec<u8>) {
         self.write_private(slot, open);
         let conn = &mut self.conns[slot as usize];
-        conn.input = input;
+        conn.input = input.into();
         conn.readable = true;
         self.enqueue(slot);
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{Request, RequestId, RoomRow, Welcome};
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use super::audience::Membership;
 use super::echoes::Echoes;
@@ -40,7 +41,7 @@ pub(crate) struct Conn<S> {
     pub(crate) speaks: Speaks,
     pub(crate) outbox: Outbox,
     /// What was read and must wait for an answer to what stood before it. At most one read's worth.
-    pub(crate) input: Vec<u8>,
+    pub(crate) input: ThinVec<u8>,
     pub(crate) heard_at: Timestamp,
     /// Its place in the count of connections from its address; given back when dropped.
     pub(crate) _ip_slot: Option<IpSlot>,
@@ -54,10 +55,8 @@ pub(crate) enum Phase {
     Leaving,
     /// Nothing more will be said; when all is written, FIN goes out.
     Draining,
-    /// FIN is sent; what the peer still sends is read and dropped until its FIN, or until then.
-    Finished {
-        until: Timestamp,
-    },
+    /// FIN is sent; what the peer still sends is read and dropped until its FIN, but not for ever.
+    Finished,
 }
 
 pub(crate) enum Speaks {
@@ -82,8 +81,7 @@ pub(crate) struct Chat {
     pub(crate) under_way: u32,
     /// The log has too much to do: publishers wait.
     pub(crate) waits_for_log: bool,
-    /// Limits are for peers that are not on loopback.
-    pub(crate) bucket: Option<Bucket>,
+    pub(crate) bucket: Bucket,
     /// Own messages too, on text lines, for the whole connection.
     pub(crate) echo: bool,
     /// It has said `hello`, so it has a token to come back with.

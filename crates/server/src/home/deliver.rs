@@ -29,7 +29,7 @@ impl<N: Net> Home<N> {
         let (mut deliveries, mut bytes) = (0, 0);
         for listener in listeners.iter_mut() {
             let conn = &mut self.conns[listener.slot as usize];
-            if matches!(conn.phase, Phase::Draining | Phase::Finished { .. }) {
+            if matches!(conn.phase, Phase::Draining | Phase::Finished) {
                 // Its goodbye is said, maybe its FIN sent.
                 continue;
             }

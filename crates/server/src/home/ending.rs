@@ -12,6 +12,7 @@ use std::time::Duration;
 use madang_room::{RoomName, Timestamp, WhyLeft};
 use madang_wire::{Answer, Bye, Notice};
 use rustc_hash::FxHashSet;
+use thin_vec::ThinVec;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
 use super::recovery::Recovering;
@@ -98,8 +99,7 @@ impl Timers {
         now: Timestamp,
     ) -> bool {
         let Speaks::Chat(chat) = &mut conn.speaks else { return true };
-        let again = chat.bucket.as_mut().and_then(|bucket| bucket.read_again_at(per_second, now));
-        let Some(again) = again else { return true };
+        let Some(again) = chat.bucket.read_again_at(per_second, now) else { return true };
         if self.reading_later.insert(slot) {
             self.due.push(Reverse((again, Timer::Read(slot))));
         }
@@ -142,7 +142,7 @@ impl<N: Net> Home<N> {
             return;
         }
         conn.phase = Phase::Leaving;
-        conn.input = Vec::new();
+        conn.input = ThinVec::new();
         conn.outbox.discard();
         if let Some(chat) = conn.chat() {
             chat.why_left = why;
@@ -241,7 +241,7 @@ impl<N: Net> Home<N> {
             let (peer, session) = (conn.peer, conn.session());
             tracing::info!(%peer, session, "closed: it took nothing of what it was sent");
         }
-        let is_released = matches!(conn.phase, Phase::Draining | Phase::Finished { .. });
+        let is_released = matches!(conn.phase, Phase::Draining | Phase::Finished);
         if let Some(chat) = conn.chat() {
             let mut rooms: Vec<RoomName> =
                 chat.rooms.iter().map(|membership| membership.room.clone()).collect();
@@ -292,7 +292,7 @@ impl<N: Net> Home<N> {
         if conn.phase == Phase::Draining {
             around.net.finish(&mut conn.socket);
             let until = around.now.plus(if is_shutdown { LINGER_AT_SHUTDOWN } else { LINGER });
-            conn.phase = Phase::Finished { until };
+            conn.phase = Phase::Finished;
             // There may be unread bytes; the peer's FIN stands behind them.
             conn.readable = true;
             self.timers.due.push(Reverse((until, Timer::Linger(slot, conn.generation))));
@@ -301,7 +301,7 @@ impl<N: Net> Home<N> {
             }
         }
         let conn = &self.conns[slot as usize];
-        if matches!(conn.phase, Phase::Finished { .. }) && conn.peer_done {
+        if matches!(conn.phase, Phase::Finished) && conn.peer_done {
             self.remove(slot, false, around);
         }
     }
@@ -353,13 +353,12 @@ impl<N: Net> Home<N> {
         match conn.phase {
             Phase::Open => {
                 conn.phase = Phase::Leaving;
-                conn.input = Vec::new();
+                conn.input = ThinVec::new();
                 self.settle(slot, around);
             }
             Phase::Leaving => self.settle(slot, around),
             Phase::Draining => {}
-            Phase::Finished { .. } => {
-                conn.phase = Phase::Finished { until };
+            Phase::Finished => {
                 self.timers.due.push(Reverse((until, Timer::Linger(slot, conn.generation))));
             }
         }
@@ -381,9 +380,7 @@ impl<N: Net> Home<N> {
                 Timer::Idle(slot, generation) => self.check_idle(slot, generation, around),
                 Timer::Linger(slot, generation) => {
                     let conn = self.conns.get(slot as usize).filter(|conn| conn.generation == generation);
-                    if conn
-                        .is_some_and(|conn| matches!(conn.phase, Phase::Finished { until } if until <= now))
-                    {
+                    if conn.is_some_and(|conn| conn.phase == Phase::Finished) {
                         // At the server's end a peer that is idle gets FIN alone; what it has not read is its own.
                         let reset = self.shutdown.is_none();
                         self.remove(slot, reset, around);

@@ -31,6 +31,7 @@ use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::batch::{Form, Item, Place};
 use crate::bucket::Bucket;
@@ -190,7 +191,7 @@ impl<N: Net> Home<N> {
             is_dirty: false,
             speaks,
             outbox: Outbox::default(),
-            input: Vec::new(),
+            input: ThinVec::new(),
             heard_at: around.now,
             _ip_slot: ip_slot,
         }) as u32;
@@ -209,7 +210,7 @@ impl<N: Net> Home<N> {
             pending: None,
             under_way: 0,
             waits_for_log: false,
-            bucket: is_limited.then(|| Bucket::new(per_second, now)),
+            bucket: if is_limited { Bucket::new(per_second, now) } else { Bucket::endless() },
             echo: false,
             is_resumable: false,
             goodbye: None,
@@ -291,6 +292,6 @@ impl<N: Net> Home<N> {
     }
 
     fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
-        around.out.send(shard, Message::Directory(Box::new(message)));
+        around.out.send(shard, Message::Directory(message));
     }
 }

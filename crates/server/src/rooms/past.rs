@@ -159,14 +159,14 @@ impl Room {
     /// Stores the state before the room is unloaded, for a load that has little to read.
     pub(crate) fn close(&mut self, context: &mut Context<'_>) {
         let is_stored = self.settings.durability != Durability::Memory;
-        if is_stored && self.held.is_empty() && self.last > self.snapshot_at {
+        if is_stored && self.held.is_none() && self.last > self.snapshot_at {
             self.snapshot(context);
         }
     }
 
     /// Stores the state now and then, never a tentative one.
     pub(crate) fn snapshot_if_due(&mut self, context: &mut Context<'_>) {
-        if self.held.is_empty() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
+        if self.held.is_none() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
             self.snapshot(context);
         }
     }

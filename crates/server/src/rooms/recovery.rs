@@ -32,7 +32,7 @@ impl Room {
     pub(super) fn give_up(&mut self, refusal: &Refusal, out: &mut Outgoing) -> Survivors {
         let mut presence = Vec::new();
         let mut answers: Vec<(ShardId, ConnMessage)> = Vec::new();
-        for (_, messages) in self.held.drain(..) {
+        for (_, messages) in self.held.take().into_iter().flat_map(|held| *held) {
             // A batch is held once for each shard that has members.
             let mut is_seen = false;
             for (shard, message) in messages {

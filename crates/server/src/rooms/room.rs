@@ -61,12 +61,12 @@ pub(crate) struct Room {
     pub(super) roster: Roster,
     /// What this wake has brought. Most rooms are quiet at any time, and have none.
     pub(super) wake: Option<Box<Wake>>,
-    /// What waits for the log, oldest first, each with the position that it waits for.
-    pub(super) held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
+    /// What waits for the log (`sync` rooms only).
+    pub(super) held: Option<Box<Held>>,
     /// The newest event that members were told of.
     pub(super) told: Seq,
     /// How many were here when members were last told a number.
-    count_told: usize,
+    count_told: u32,
     /// Will `tell_count` be called within a second?
     is_count_due: bool,
     /// Does it stand in the queue of rooms to be unloaded?
@@ -74,6 +74,9 @@ pub(crate) struct Room {
     /// Has anybody come in since it was queued for that?
     was_used: bool,
 }
+
+/// What waits for the log, oldest first, each with the position that it waits for. Never empty.
+pub(super) type Held = VecDeque<(Seq, Vec<(ShardId, Message)>)>;
 
 /// What happened in a room since it was sealed.
 #[derive(Default)]
@@ -115,7 +118,7 @@ impl Room {
             recent,
             roster: Roster::default(),
             wake: None,
-            held: VecDeque::new(),
+            held: None,
             told: loaded.last,
             count_told: 0,
             is_count_due: false,
@@ -137,7 +140,7 @@ impl Room {
 
     /// Is nobody here, and nothing under way?
     pub(crate) fn is_idle(&self) -> bool {
-        self.roster.is_empty() && !self.is_unsealed() && self.held.is_empty()
+        self.roster.is_empty() && !self.is_unsealed() && self.held.is_none()
     }
 
     /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
@@ -175,7 +178,9 @@ impl Room {
 
     /// Do members have to be told how many they are now?
     pub(crate) fn owes_count(&self, presence_limit: usize) -> bool {
-        self.roster.len() > presence_limit && self.roster.len() != self.count_told && !self.is_count_due
+        self.roster.len() > presence_limit
+            && self.roster.len() != self.count_told as usize
+            && !self.is_count_due
     }
 
     /// As [`Room::owes_count`]; true once for each call of [`Room::tell_count`].
@@ -494,8 +499,9 @@ impl Room {
     /// Tells the members of a large room how many they are.
     pub(crate) fn tell_count(&mut self) {
         self.is_count_due = false;
-        self.count_told = self.roster.len();
-        let presence = Presence::Count { count: self.count_told };
+        let count = self.roster.len();
+        self.count_told = count as u32;
+        let presence = Presence::Count { count };
         self.wake().items.push(Item { author: None, what: What::Presence(Box::new(presence)) });
     }
 
@@ -520,7 +526,7 @@ impl Room {
     /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
     fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
         // Also with presence alone: what is decided later in this wake may hold the batch that it belongs to.
-        let is_held = self.is_unsealed() || !self.held.is_empty();
+        let is_held = self.is_unsealed() || self.held.is_some();
         if self.settings.durability == Durability::Sync && is_held {
             self.wake().answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
         } else {
@@ -530,7 +536,7 @@ impl Room {
 
     /// Has something been decided that is not in the log yet?
     fn is_tentative(&self) -> bool {
-        !self.unsealed().is_empty() || !self.held.is_empty()
+        !self.unsealed().is_empty() || self.held.is_some()
     }
 
     /// Ends the wake: gives its events to the log and its items to the members, at once or when the log has them.
@@ -551,7 +557,7 @@ impl Room {
         let batches = hearers.filter_map(|shard| Some((shard, Message::Batch(batch.clone()?))));
         let sealed = answers.into_iter().chain(batches);
         if is_held {
-            self.held.push_back((self.last, sealed.collect()));
+            self.held.get_or_insert_default().push_back((self.last, sealed.collect()));
         } else {
             sealed.for_each(|(shard, message)| context.out.send(shard, message));
             self.told = self.last;
@@ -563,10 +569,10 @@ impl Room {
     /// The log has everything up to `last`: whoever waited for that is told.
     pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
         self.told = self.told.max(last);
-        while self.held.front().is_some_and(|(seq, _)| *seq <= last) {
-            if let Some((_, messages)) = self.held.pop_front() {
-                messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
-            }
+        let Some(held) = &mut self.held else { return };
+        while let Some((_, messages)) = held.pop_front_if(|(seq, _)| *seq <= last) {
+            messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
         }
+        self.held.take_if(|held| held.is_empty());
     }
 }
