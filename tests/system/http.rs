@@ -192,7 +192,8 @@ fn pages_of_others_may_not_connect_unless_they_are_listed() {
 
 #[test]
 fn the_page_and_what_operators_ask_are_there() {
-    let (_server, _, http) = server();
+    let (_server, lines, http) = server();
+    let _ann = Client::connect(lines);
     let mut http = Http::connect(http);
     let page = http.get("/");
     assert_eq!((page.status, page.header("content-type")), (200, Some("text/html; charset=utf-8")));
@@ -203,7 +204,15 @@ fn the_page_and_what_operators_ask_are_there() {
     assert_eq!(http.get("/readyz").status, 200);
     assert_eq!(http.get("/version").json()["name"], "madang");
     let metrics = http.get("/metrics");
-    assert!(metrics.body.contains("# TYPE madang_connections gauge\n"), "{metrics:?}");
+    for line in [
+        "madang_connections{door=\"tcp\"} 1",
+        "madang_sessions{door=\"tcp\"} 1",
+        "madang_rooms 1",
+        "madang_members 1",
+        "# TYPE madang_log_fsync_seconds histogram",
+    ] {
+        assert!(metrics.body.lines().any(|found| found == line), "{line}: {}", metrics.body);
+    }
     let described = http.get("/api/openapi.json").json();
     assert!(described["paths"]["/api/rooms/{room}/messages"]["post"].is_object());
 }

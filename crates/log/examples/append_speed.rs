@@ -62,7 +62,7 @@ fn run(rooms: u64, events_each: u64) {
         events as f64 / took.as_secs_f64() / 1e3,
         calls / called,
         stats.commits,
-        stats.commit_time.as_secs_f64() * 1e6 / events as f64,
+        stats.commit_times.sum.as_secs_f64() * 1e6 / events as f64,
     );
     store.close().expect("it is closed");
 }

@@ -20,6 +20,7 @@ mod memory;
 mod sqlite;
 mod store;
 mod stored;
+mod times;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use faulty::{Control, FaultyLog};
 pub use memory::MemoryLog;
 pub use sqlite::{COMMIT_EVENTS, COMMIT_WITHIN, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
 pub use store::{CloseError, FileStats, OpenError, Stats, Store, Watch};
+pub use times::Histogram;
 
 /// What an acknowledgment of an event means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

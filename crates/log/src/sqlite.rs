@@ -23,6 +23,7 @@ use self::queue::{Call, Ending, Queue};
 use self::reader::Reader;
 use self::writer::Writer;
 use crate::board::{Board, FileId, Listener};
+use crate::times::Times;
 use crate::{
     AppendError, CloseError, Completion, Durability, FileStats, Health, LoadError, Log, OpenError, Range,
     Record, Ticket, Trim,
@@ -85,7 +86,8 @@ pub(crate) struct Shared {
     board: Arc<Board>,
     file: FileId,
     commits: AtomicU64,
-    commit_nanos: AtomicU64,
+    commit_times: Times,
+    fsync_times: Times,
     events: AtomicU64,
 }
 
@@ -95,7 +97,8 @@ impl Shared {
         let waiting = self.queue.waiting();
         FileStats {
             commits: self.commits.load(Ordering::Relaxed),
-            commit_time: Duration::from_nanos(self.commit_nanos.load(Ordering::Relaxed)),
+            commit_times: self.commit_times.now(),
+            fsync_times: self.fsync_times.now(),
             events: self.events.load(Ordering::Relaxed),
             waiting_calls: waiting.calls,
             waiting_bytes: waiting.bytes,
@@ -132,7 +135,8 @@ impl Opened {
             board: board.clone(),
             file,
             commits: AtomicU64::new(0),
-            commit_nanos: AtomicU64::new(0),
+            commit_times: Times::default(),
+            fsync_times: Times::default(),
             events: AtomicU64::new(0),
         });
         Ok(Opened { shared, db, generation })

@@ -7,7 +7,6 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use madang_room::{RoomName, Seq};
 use rusqlite::ErrorCode;
@@ -15,7 +14,7 @@ use rustc_hash::FxHashMap;
 
 use crate::board::{Board, Listener};
 use crate::sqlite::{Opened, Settings, Shared, SqliteFile, SqliteLog};
-use crate::{Durability, Health, Log, MemoryLog, Range, Record, Sink, Ticket, Trim};
+use crate::{Durability, Health, Histogram, Log, MemoryLog, Range, Record, Sink, Ticket, Trim};
 
 /// The log of one server. To be [closed](Store::close): dropping it is a crash, after which `Async` rooms have lost
 /// what was not committed yet and begin a new epoch.
@@ -202,8 +201,10 @@ pub struct Stats {
 pub struct FileStats {
     /// Transactions.
     pub commits: u64,
-    /// The time that they took, writing included.
-    pub commit_time: Duration,
+    /// The time that each took, writing included.
+    pub commit_times: Histogram,
+    /// The time that each waited for the disk; only where it does, in the file of `Sync` rooms.
+    pub fsync_times: Histogram,
     /// Events in them.
     pub events: u64,
     /// Calls that wait, or are under way, now.

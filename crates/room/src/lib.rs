@@ -21,6 +21,6 @@ pub use command::{Actor, Command, Decision, Events};
 pub use event::{Entry, Event, Presence, WhyLeft};
 pub use name::{NAME_MARKS_MAX, NICK_BYTES_MAX, NameError, Nick, ROOM_BYTES_MAX, RoomName};
 pub use once::{KEY_BYTES_MAX, Key, Once, SessionId};
-pub use refusal::Refusal;
+pub use refusal::{REFUSAL_CODES, Refusal};
 pub use text::{TEXT_BYTES_MAX, Text, TextError};
 pub use units::{Seq, Timestamp};

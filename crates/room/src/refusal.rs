@@ -59,6 +59,26 @@ pub enum Refusal {
     Unknown { room: RoomName },
 }
 
+/// All codes, in an order that never changes but at its end.
+pub const REFUSAL_CODES: [&str; 16] = [
+    "bad_json",
+    "bad_command",
+    "bad_text",
+    "bad_name",
+    "nick_taken",
+    "forbidden",
+    "no_such_room",
+    "no_such_nick",
+    "not_a_member",
+    "room_full",
+    "key_reused",
+    "too_long",
+    "too_fast",
+    "too_many",
+    "unavailable",
+    "unknown",
+];
+
 impl Refusal {
     /// The code on the wire.
     pub fn code(&self) -> &'static str {

@@ -17,7 +17,7 @@ use crate::driver::{Driver, Inbox, Mailbox};
 use crate::hall::Hall;
 use crate::http::HttpDoor;
 use crate::message::{DirectoryMessage, Message, Person};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Report};
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
 use crate::shard::{Common, Shard, read_keepsake, read_trail};
@@ -128,14 +128,13 @@ impl Server {
         };
         let clock = Clock::start();
         let (drained_sender, drained) = mpsc::channel();
-        let mut registry = Registry::default();
         restore_sessions(&facts, &common.placement, &mailboxes, clock);
-        let mut shards = Vec::new();
+        let (mut shards, mut counters) = (Vec::new(), Vec::new());
         for (at, driver) in drivers.into_iter().enumerate() {
             let net = driver.net(mailboxes.clone()).map_err(StartError::System)?;
             let log = store.handle(sink(driver.mailbox()));
             let metrics = Arc::new(Metrics::default());
-            metrics.register(registry.sub_registry_with_label(("shard".into(), at.to_string().into())));
+            counters.push(metrics.clone());
             let (common, drained_sender) = (common.clone(), drained_sender.clone());
             let run = move || {
                 let shard = Shard::new(ShardId(at as u16), common, log, metrics, net);
@@ -144,6 +143,8 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("shard-{at}")).spawn(run);
             shards.push((mailboxes[at].clone(), thread.map_err(StartError::System)?));
         }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Report { shards: counters, log: store.watch() }));
         let log = store.watch();
         let log_is_well = Box::new(move || log.health() != Health::Failing);
         let hall = Arc::new(Hall::new(config.clone(), registry, mailboxes.clone(), log_is_well));

@@ -218,5 +218,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Unknown { .. } => {}
     };
     refusals.iter().for_each(is_above);
+    let is_listed = |refusal: &Refusal| madang_room::REFUSAL_CODES.contains(&refusal.code());
+    assert!(refusals.iter().all(is_listed), "whoever counts refusals by code counts all");
     refusals
 }

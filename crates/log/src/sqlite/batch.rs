@@ -4,6 +4,7 @@
 //! is written a room that it changes is `pending`, and nobody is shown it.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use madang_room::{RoomName, Seq, Timestamp};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
@@ -76,6 +77,13 @@ pub(crate) enum Failure {
     Unknown(rusqlite::Error),
 }
 
+/// What a batch came to.
+pub(crate) struct Written {
+    pub(crate) events: u64,
+    /// What the commit alone took: in a file of `Sync` rooms, the wait for the disk.
+    pub(crate) committed_in: Duration,
+}
+
 impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.touched.is_empty()
@@ -141,8 +149,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Writes all of it in one transaction. Where that fails it is as it was before. Returns the number of events.
-    pub(crate) fn write(&mut self, db: &Connection, rooms: &mut Rooms) -> Result<u64, Failure> {
+    /// Writes all of it in one transaction. Where that fails it is as it was before.
+    pub(crate) fn write(&mut self, db: &Connection, rooms: &mut Rooms) -> Result<Written, Failure> {
         let written = self.commit(db, rooms);
         match &written {
             Ok(_) => {
@@ -167,15 +175,16 @@ impl Batch {
         written
     }
 
-    fn commit(&mut self, db: &Connection, rooms: &mut Rooms) -> Result<u64, Failure> {
+    fn commit(&mut self, db: &Connection, rooms: &mut Rooms) -> Result<Written, Failure> {
         let transaction =
             Transaction::new_unchecked(db, TransactionBehavior::Immediate).map_err(Failure::NotWritten)?;
         let events = self.write_changes(&transaction, rooms).map_err(Failure::NotWritten)?;
+        let began = Instant::now();
         transaction.commit().map_err(|why| match why.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Failure::NotWritten(why),
             _ => Failure::Unknown(why),
         })?;
-        Ok(events)
+        Ok(Written { events, committed_in: began.elapsed() })
     }
 
     fn write_changes(&mut self, db: &Connection, rooms: &mut Rooms) -> rusqlite::Result<u64> {

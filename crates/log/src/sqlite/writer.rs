@@ -15,7 +15,7 @@ use madang_room::{RoomName, Seq, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::adopt::Other;
-use super::batch::{Batch, Failure, Room, Rooms};
+use super::batch::{Batch, Failure, Room, Rooms, Written};
 use super::journal::{self, SORTED_WITHIN};
 use super::queue::{Call, Cost, Ending, Wake};
 use super::reader::Job;
@@ -290,8 +290,7 @@ impl Writer {
 
     fn count_commit(&self, began: Instant) {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.shared.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.shared.commit_times.count(began.elapsed());
     }
 
     /// Writes the batch, and decides what becomes of it.
@@ -299,12 +298,17 @@ impl Writer {
         let began = Instant::now();
         let written = match self.batch.is_empty() {
             true if self.trouble.is_none() => return Ok(()),
-            true => probe(&self.db).map_err(Failure::NotWritten).map(|()| 0),
-            false => self.batch.write(&self.db, &mut self.rooms),
+            true => probe(&self.db).map_err(Failure::NotWritten).map(|()| None),
+            false => self.batch.write(&self.db, &mut self.rooms).map(Some),
         };
         match written {
-            Ok(events) => {
-                self.shared.events.fetch_add(events, Ordering::Relaxed);
+            Ok(written) => {
+                if let Some(Written { events, committed_in }) = written {
+                    self.shared.events.fetch_add(events, Ordering::Relaxed);
+                    if self.shared.settings.durable {
+                        self.shared.fsync_times.count(committed_in);
+                    }
+                }
                 self.count_commit(began);
                 self.journaled_since = None;
                 self.set_trouble(None);

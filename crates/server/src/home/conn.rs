@@ -17,6 +17,7 @@ use super::tongue::Tongue;
 use crate::batch::Form;
 use crate::bucket::Bucket;
 use crate::message::{Ask, Person};
+use crate::metrics::Door;
 use crate::porter::IpSlot;
 
 /// Commands of one connection that may be under way; it is read no further above that.
@@ -68,6 +69,24 @@ pub(crate) enum Speaks {
     },
     /// Engine.IO, for those who test clients.
     Echoes(Box<Echoes>),
+}
+
+impl Speaks {
+    /// By which way it has come, for those who count.
+    pub(crate) fn door(&self) -> Door {
+        match self {
+            Speaks::Chat(chat) => match chat.tongue {
+                Tongue::Lines(_) => Door::Lines,
+                Tongue::WebSocket { .. } => Door::WebSocket,
+                Tongue::SocketIo(_) => Door::SocketIo,
+                Tongue::Stream { .. } => Door::Stream,
+                Tongue::Call { .. } => Door::Call,
+            },
+            Speaks::Echo => Door::Echo,
+            Speaks::Relay { .. } => Door::Relay,
+            Speaks::Echoes(_) => Door::SocketIo,
+        }
+    }
 }
 
 /// A session of the chat, while it has this connection.

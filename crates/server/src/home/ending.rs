@@ -279,7 +279,7 @@ impl<N: Net> Home<N> {
             Speaks::Echo | Speaks::Echoes(_) => {}
         }
         let conn = self.conns.remove(slot as usize);
-        self.metrics.connections.dec();
+        self.metrics.closed(conn.speaks.door());
         let session = conn.session();
         tracing::debug!(peer = %conn.peer, session, shard = self.shard.0, slot, reset, "closed");
         around.net.close(conn.socket, reset);

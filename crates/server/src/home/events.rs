@@ -86,7 +86,7 @@ impl<N: Net> Home<N> {
                     outbox.append(|out| socketio.encode_failed(out));
                 }
                 self.mark_dirty(slot);
-                self.metrics.refusals.inc();
+                self.metrics.refused(&refusal);
                 if re.is_some() {
                     self.reply(slot, re.as_ref(), &Err(refusal));
                 }

@@ -251,7 +251,7 @@ impl<N: Net> Home<N> {
             Some(re) => self.reply(slot, Some(&re), &Err(refusal)),
             None if is_connecting => self.reply(slot, None, &Err(refusal)),
             None => {
-                self.metrics.refusals.inc();
+                self.metrics.refused(&refusal);
                 self.notify(slot, &Notice::Error(refusal));
             }
         }

@@ -175,8 +175,7 @@ impl<N: Net> Home<N> {
         speaks: Speaks,
         around: &Surroundings<'_, N>,
     ) -> u32 {
-        self.metrics.accepted.inc();
-        self.metrics.connections.inc();
+        self.metrics.opened(speaks.door());
         self.next_generation = self.next_generation.wrapping_add(1);
         let slot = self.conns.insert(Conn {
             socket,
@@ -260,8 +259,8 @@ impl<N: Net> Home<N> {
     /// Answers a command in the connection's own words.
     fn reply(&mut self, slot: u32, re: Option<&RequestId>, result: &Result<Answer, Refusal>) {
         let Conn { speaks: Speaks::Chat(chat), outbox, .. } = &mut self.conns[slot as usize] else { return };
-        if result.is_err() {
-            self.metrics.refusals.inc();
+        if let Err(refusal) = result {
+            self.metrics.refused(refusal);
         }
         let zone = &self.zone;
         let is_something = outbox.append(|bytes| chat.tongue.encode_reply(bytes, re, result, zone));

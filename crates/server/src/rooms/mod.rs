@@ -154,6 +154,7 @@ impl Rooms {
                 self.empty.push_back((now.plus(EMPTY_ROOM_KEPT), name));
             }
         }
+        self.metrics.rooms.set(i64::try_from(self.rooms.len()).unwrap_or(i64::MAX));
     }
 
     /// Takes what became of a call to the log.
@@ -221,6 +222,9 @@ impl Rooms {
                 let is_leave = matches!(message.ask, Ask::Leave { .. });
                 let member = if is_leave { survivors.roster.remove(message.from) } else { None };
                 if is_leave && (survivors.roster.remove_follower(message.from) || member.is_some()) {
+                    if member.is_some() {
+                        self.metrics.members.dec();
+                    }
                     survivors.presence.extend(member.map(|member| {
                         (Some(message.from), Presence::Left { nick: member.nick.clone(), why: None })
                     }));
@@ -259,7 +263,10 @@ impl Rooms {
             madang_log::AppendError::Unknown { .. } => Refusal::Unknown { room: name.clone() },
             _ => Refusal::Unavailable { room: name.clone() },
         };
+        let members = room.members();
         let survivors = room.give_up(&refusal, out);
+        // Who came in with what is void never came.
+        self.metrics.members.dec_by((members - survivors.roster.len()) as i64);
         let loading = Loading { waiting: Vec::new(), survivors };
         self.rooms.insert(name.clone(), Slot::Loading(Box::new(loading)));
         self.log.unload(&name);

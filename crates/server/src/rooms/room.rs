@@ -129,6 +129,10 @@ impl Room {
         Some(room)
     }
 
+    pub(crate) fn members(&self) -> usize {
+        self.roster.len()
+    }
+
     pub(crate) fn name(&self) -> &RoomName {
         self.chat.name()
     }
@@ -384,6 +388,7 @@ impl Room {
         }
         self.was_used = true;
         if self.roster.insert(from, person.clone()) {
+            context.metrics.members.inc();
             self.present(Presence::Joined { nick: person.nick.clone() }, from, context);
         }
         let came_in = self.come_in(resume, read, is_member, context);
@@ -465,6 +470,7 @@ impl Room {
             return true;
         }
         let Some(member) = self.roster.remove(conn) else { return false };
+        context.metrics.members.dec();
         self.note_departure(conn);
         self.present(Presence::Left { nick: member.nick.clone(), why }, conn, context);
         true

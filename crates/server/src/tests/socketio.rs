@@ -306,8 +306,10 @@ fn in_several_rooms_each_gets_its_own_rest() {
         world.run("jun: /join plaza");
         world.run("jun: plaza 1");
         let seen = world.frames("a");
-        let offset =
-            seen.iter().find(|frame| frame.contains("hall 1")).map(|frame| offset_of(&[frame.clone()]));
+        let offset = seen
+            .iter()
+            .find(|frame| frame.contains("hall 1"))
+            .map(|frame| offset_of(std::slice::from_ref(frame)));
         let offset = offset.unwrap();
         // Sent, but never received: what came after `hall 1`.
         world.reset("a");
