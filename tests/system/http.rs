@@ -161,7 +161,7 @@ fn rooms_are_reached_by_a_websocket() {
 fn pages_of_others_may_not_connect_unless_they_are_listed() {
     let (_server, _, http) = server_with("origins = ['https://friend.example']");
     let own = format!("Origin: http://{http}");
-    let mut status = |first: &str, headers: &[&str]| {
+    let status = |first: &str, headers: &[&str]| {
         let response = Http::connect(http).ask(first, headers, "");
         (response.status, response.header("access-control-allow-origin").map(str::to_owned))
     };

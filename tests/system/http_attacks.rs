@@ -50,7 +50,7 @@ fn what_is_no_http_is_told_so() {
         "POST /api/rooms/plaza/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: localhost\r\nX\0: y\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/2.0\r\nHost: localhost\r\n\r\n",
     ] {
         let mut http = Http::connect(address);
         http.send_bytes(request.as_bytes());
@@ -123,7 +123,7 @@ fn a_handshake_that_is_wrong_is_no_websocket() {
     let without = |part: &str| -> Vec<&str> {
         WebSocket::HEADERS.into_iter().filter(|header| !header.contains(part)).collect()
     };
-    let mut status = |first: &str, headers: &[&str]| {
+    let status = |first: &str, headers: &[&str]| {
         let response = Http::connect(address).ask(first, headers, "");
         (response.status, response.header("sec-websocket-version").map(str::to_owned))
     };

@@ -20,7 +20,7 @@ const WAITING_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pipe(Arc<Shared>);
 
-/// The door's end. When it is dropped, the client is gone.
+/// The door's end. When it is dropped, the client is gone; or it goes on by another way, if that was said before.
 #[derive(Debug)]
 pub(crate) struct PipeDoor {
     shared: Arc<Shared>,
@@ -50,6 +50,8 @@ struct State {
     wants_write: bool,
     /// Where the connection lives on its shard, once it does.
     slot: Option<u32>,
+    /// The client goes on by another way: what waits here is taken along.
+    is_handed_over: bool,
 }
 
 /// A new pipe to a connection on the shard of that mailbox.
@@ -189,6 +191,11 @@ impl PipeDoor {
         &self.shard
     }
 
+    /// The client goes on by another way, which its shard has been told of. Nothing is fetched any more.
+    pub(crate) fn hand_over(&self) {
+        self.shared.lock().is_handed_over = true;
+    }
+
     /// Waits until there may be something to fetch. One at a time may wait.
     pub(crate) async fn changed(&self) {
         self.shared.changed.notified().await;
@@ -210,6 +217,9 @@ impl PipeDoor {
 impl Drop for PipeDoor {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        if state.is_handed_over {
+            return;
+        }
         state.input_has_ended = true;
         // What was not fetched stays: the connection may be about to go on over a socket of its own.
         self.wake(state, true, true);
