@@ -32,7 +32,14 @@ pub(crate) fn provide(root: &Path) -> Result<()> {
         say("installing the client of Python");
         run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
         let mut pip = Command::new(venv.join("bin/python"));
-        pip.current_dir(&folder).args(["-m", "pip", "install", "--quiet", "--requirement", "requirements.txt"]);
+        pip.current_dir(&folder).args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--requirement",
+            "requirements.txt",
+        ]);
         run_quietly(pip.stdin(Stdio::null()))
     })
 }

@@ -65,7 +65,8 @@ fn missing() -> Vec<&'static str> {
 }
 
 fn has_venv() -> bool {
-    let modules = Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
+    let modules =
+        Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
     modules.is_ok_and(|status| status.success())
 }
 

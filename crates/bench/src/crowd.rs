@@ -1,7 +1,8 @@
 //! The connections: one epoll loop for all of them, no allocation for a line or a message.
 //!
 //! One buffer serves all: what a read leaves of an unfinished line is kept with its connection and put in front of the
-//! next read. Whoever listens ([`Hear`]) gets whole lines, as many at once as one read brought.
+//! next read. Whoever listens ([`Hear`]) gets whole lines or frames, as many at once as one read brought; handshakes and
+//! pings are the connection's own affair ([`Wire`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -12,10 +13,12 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::failure::Failure;
 use crate::machine;
+use crate::plan::Protocol;
+use crate::wire::{Wire, Wrong};
 
 const TIMER: Token = Token(usize::MAX);
 const EVENTS_AT_ONCE: usize = 1_024;
@@ -23,13 +26,19 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long to look for the next event without sleeping. Deliveries of one message follow each other faster.
 const WATCH: Duration = Duration::from_micros(100);
-/// An unfinished line of more than this is not a chat.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What the kernel may keep for a connection that stops reading.
+const NARROW_BYTES: usize = 16 * 1024;
+const ETHERNET_MSS: u32 = 1_448;
+/// An unfinished line of more than this is not a chat; an unfinished frame has a header, too.
+const LINE_BYTES_MAX: usize = 64 * 1024 + 16;
 
 /// Listens to what connections receive.
 pub(crate) trait Hear {
-    /// Whole lines, each with its `\n`.
-    fn hear(&mut self, connection: usize, lines: &[u8]);
+    /// Whole lines, each with its `\n`, or whole frames: for [`Protocol::each`].
+    fn hear(&mut self, connection: usize, records: &[u8]);
+
+    /// The handshakes of a connection are over, where its protocol has any.
+    fn opened(&mut self, _connection: usize) {}
 
     /// The last thing that the server said about itself, for the case that it goes.
     fn last_words(&self) -> Option<String> {
@@ -40,6 +49,9 @@ pub(crate) trait Hear {
 /// All connections of a run.
 pub(crate) struct Crowd {
     address: SocketAddr,
+    protocol: Protocol,
+    /// What a connection says first.
+    request: Vec<u8>,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
@@ -54,6 +66,7 @@ pub(crate) struct Crowd {
 struct Connection {
     stream: TcpStream,
     is_connected: bool,
+    wire: Wire,
     /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
     /// What the socket did not take yet.
@@ -62,7 +75,7 @@ struct Connection {
 
 impl Crowd {
     /// Nobody so far; `expected` connections will be opened.
-    pub(crate) fn new(address: SocketAddr, expected: usize) -> Result<Crowd, Failure> {
+    pub(crate) fn new(address: SocketAddr, protocol: Protocol, expected: usize) -> Result<Crowd, Failure> {
         let poll = Poll::new().map_err(Failure::system("epoll"))?;
         // The system's wait counts in milliseconds, which is too coarse for a schedule of thousands a second.
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)
@@ -72,6 +85,8 @@ impl Crowd {
             .map_err(Failure::system("waiting for a timer"))?;
         Ok(Crowd {
             address,
+            protocol,
+            request: Wire::request(protocol, address),
             poll,
             events: Events::with_capacity(EVENTS_AT_ONCE),
             buffer: vec![0; BUFFER_BYTES],
@@ -90,10 +105,12 @@ impl Crowd {
         self.connections.len()
     }
 
-    /// Begins one more connection. That it was refused may come to light in a later turn.
-    pub(crate) fn open(&mut self) -> Result<(), Failure> {
+    /// Begins one more connection, a `narrow` one where it is to stop reading later. That it was refused may come to
+    /// light in a later turn.
+    pub(crate) fn open(&mut self, narrow: bool) -> Result<(), Failure> {
         let nr = self.connections.len();
-        let mut stream = TcpStream::connect(self.address).map_err(|error| self.not_connected(nr, error))?;
+        let connect = if narrow { connect_narrow } else { TcpStream::connect };
+        let mut stream = connect(self.address).map_err(|error| self.not_connected(nr, error))?;
         // Without it lines wait for each other; where it can't be had the figures are worse, not wrong.
         let _ = stream.set_nodelay(true);
         self.poll
@@ -103,8 +120,10 @@ impl Crowd {
         self.connections.push(Connection {
             stream,
             is_connected: false,
+            wire: Wire::new(self.protocol),
             tail: Vec::new(),
-            outbox: Vec::new(),
+            // Sent with the first event, which says that the socket is there.
+            outbox: self.request.clone(),
         });
         Ok(())
     }
@@ -171,7 +190,7 @@ impl Crowd {
             }
             if event.is_readable() {
                 heard = true;
-                if let Err(why) = connection.read(buffer, |lines| ear.hear(nr, lines)) {
+                if let Err(why) = connection.read(buffer, nr, ear) {
                     gone = Some((nr, why));
                 }
             }
@@ -219,10 +238,23 @@ impl Crowd {
     fn gone(&self, nr: usize, why: Gone, last_words: Option<String>) -> Failure {
         match why {
             Gone::Broke(error) => self.broke(nr, error, last_words),
-            Gone::Endless(bytes) => Failure::EndlessLine { bytes },
+            Gone::Wrong(wrong) => self.wrong(nr, wrong),
             Gone::Closed => {
                 Failure::Closed { nr: nr + 1, all: self.expected, after: self.began.elapsed(), last_words }
             }
+        }
+    }
+
+    fn wrong(&self, nr: usize, wrong: Wrong) -> Failure {
+        let path = self.protocol.path().unwrap_or_default();
+        match wrong {
+            Wrong::NotHttp { begins } => Failure::NotHttp { begins },
+            Wrong::Status { status, says } => Failure::NotUpgraded { path, status, says },
+            Wrong::Refused { packet } => Failure::NamespaceRefused { packet },
+            Wrong::Unexpected { packet } => Failure::Unexpected { packet },
+            Wrong::Frame(what) => Failure::WrongFrame { what },
+            Wrong::Endless { bytes } => Failure::EndlessLine { bytes },
+            Wrong::Closed { words } => self.gone(nr, Gone::Closed, Some(words)),
         }
     }
 
@@ -247,11 +279,27 @@ impl Drop for Crowd {
     }
 }
 
+/// A connection between whose ends little fits. On loopback a segment has 64 KiB, and by that the kernel measures the
+/// buffer of whoever sends: 2.5 MiB, which take a chat minutes to fill. With segments as on an Ethernet it is what a
+/// member elsewhere would have.
+fn connect_narrow(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(NARROW_BYTES)?;
+    socket.set_tcp_mss(ETHERNET_MSS)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
 /// Why a connection is no more.
 enum Gone {
     Closed,
     Broke(io::Error),
-    Endless(usize),
+    Wrong(Wrong),
 }
 
 impl Connection {
@@ -286,7 +334,7 @@ impl Connection {
 
     /// Reads until nothing is left. A read that does not fill the buffer has emptied the socket, and what comes after
     /// it is an event of its own: one system call for a wake instead of two.
-    fn read(&mut self, buffer: &mut [u8], mut hear: impl FnMut(&[u8])) -> Result<(), Gone> {
+    fn read(&mut self, buffer: &mut [u8], nr: usize, ear: &mut impl Hear) -> Result<(), Gone> {
         loop {
             let kept = self.tail.len();
             buffer[..kept].copy_from_slice(&self.tail);
@@ -298,14 +346,21 @@ impl Connection {
                 Err(error) => return Err(Gone::Broke(error)),
             };
             let filled = &buffer[..kept + bytes];
-            let whole = memchr::memrchr(b'\n', filled).map_or(0, |at| at + 1);
-            if whole > 0 {
-                hear(&filled[..whole]);
+            let taken = self.wire.take(filled, &mut self.outbox).map_err(Gone::Wrong)?;
+            if taken.has_opened {
+                ear.opened(nr);
+            }
+            if taken.has_answered {
+                self.flush().map_err(Gone::Broke)?;
+            }
+            let end = taken.records.end;
+            if !taken.records.is_empty() {
+                ear.hear(nr, &filled[taken.records]);
             }
             self.tail.clear();
-            self.tail.extend_from_slice(&filled[whole..]);
+            self.tail.extend_from_slice(&filled[end..]);
             match self.tail.len() {
-                length if length > LINE_BYTES_MAX => return Err(Gone::Endless(length)),
+                bytes if bytes > LINE_BYTES_MAX => return Err(Gone::Wrong(Wrong::Endless { bytes })),
                 _ if kept + bytes < buffer.len() => return Ok(()),
                 _ => {}
             }

@@ -24,6 +24,7 @@ pub(crate) struct Ears<'a> {
     /// Messages that a publisher may send now; those who may send any are in `ready`. Only in a closed loop.
     credits: Vec<u32>,
     ready: Vec<usize>,
+    window: u32,
     latency: Option<Histogram>,
     strangeness: Strangeness,
     complaint: Option<String>,
@@ -45,9 +46,9 @@ pub struct Strangeness {
 impl<'a> Ears<'a> {
     pub(crate) fn new(plan: &'a Plan, format: Format) -> Ears<'a> {
         let publishers = plan.all_publishers();
-        let (credits, ready) = match plan.pace {
-            Pace::Window(window) => (vec![window; publishers], (0..publishers).collect()),
-            Pace::Rate(_) => (Vec::new(), Vec::new()),
+        let (window, credits, ready) = match plan.pace {
+            Pace::Window(window) => (window, vec![window; publishers], (0..publishers).collect()),
+            Pace::Rate(_) => (0, Vec::new(), Vec::new()),
         };
         Ears {
             plan,
@@ -58,6 +59,7 @@ impl<'a> Ears<'a> {
             witnesses: (0..publishers).map(|publisher| plan.witness(publisher)).collect(),
             credits,
             ready,
+            window,
             latency: None,
             strangeness: Strangeness::default(),
             complaint: None,
@@ -80,6 +82,25 @@ impl<'a> Ears<'a> {
     pub(crate) fn next_ready(&mut self) -> Option<(usize, u32)> {
         let publisher = self.ready.pop()?;
         Some((publisher, std::mem::take(&mut self.credits[publisher])))
+    }
+
+    /// Nothing has come for so long that all that is on the way is lost. A server that loses messages must not end a
+    /// closed loop.
+    pub(crate) fn presume_lost(&mut self) {
+        for (publisher, credits) in self.credits.iter_mut().enumerate() {
+            if *credits == 0 {
+                self.ready.push(publisher);
+            }
+            *credits = self.window;
+        }
+    }
+
+    /// For each room, how far its members are in what was said there, summed up.
+    pub(crate) fn reached_in_rooms(&self) -> Vec<u64> {
+        let (members, publishers) = (self.plan.members as usize, self.plan.publishers as usize);
+        let seats = |room: usize| room * members..(room + 1) * members;
+        let of_seat = |seat| (0..publishers).map(move |local| u64::from(self.verifier.reached(seat, local)));
+        (0..self.plan.rooms as usize).map(|room| seats(room).flat_map(of_seat).sum()).collect()
     }
 
     /// From here on times are recorded.
@@ -143,7 +164,7 @@ impl<'a> Ears<'a> {
             if self.credits[publisher] == 0 {
                 self.ready.push(publisher);
             }
-            self.credits[publisher] += moved;
+            self.credits[publisher] = self.window.min(self.credits[publisher] + moved);
         }
     }
 
@@ -158,7 +179,7 @@ impl<'a> Ears<'a> {
 }
 
 impl Hear for Ears<'_> {
-    fn hear(&mut self, connection: usize, lines: &[u8]) {
+    fn hear(&mut self, connection: usize, records: &[u8]) {
         let now_ns = self.now_ns();
         let publishers = self.plan.publishers as usize;
         // An idle connection is in no room, so no publisher is.
@@ -166,20 +187,14 @@ impl Hear for Ears<'_> {
         let members = self.plan.members as usize;
         let (room, seat) =
             if is_member { (connection / members, connection % members) } else { (usize::MAX, 0) };
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', lines) {
-            let line = &lines[start..end];
-            start = end + 1;
+        self.plan.protocol.each(records, |line| {
             let payload = match self.format.find(line) {
                 Found::Payload(payload) => payload,
                 Found::Damaged => {
                     self.strangeness.damaged += 1;
-                    continue;
+                    return;
                 }
-                Found::Other => {
-                    self.other(line);
-                    continue;
-                }
+                Found::Other => return self.other(line),
             };
             let publisher = payload.publisher as usize;
             match publisher.checked_sub(room.wrapping_mul(publishers)) {
@@ -191,7 +206,7 @@ impl Hear for Ears<'_> {
                 }
                 _ => self.strangeness.stray += 1,
             }
-        }
+        });
     }
 
     fn last_words(&self) -> Option<String> {

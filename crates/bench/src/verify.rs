@@ -72,6 +72,11 @@ impl Verifier {
         self.tally.lost += skipped + u64::from(sent.saturating_sub(stream.next));
     }
 
+    /// How far a receiver is in what a publisher has sent.
+    pub fn reached(&self, receiver: usize, publisher: usize) -> u32 {
+        self.streams[receiver * self.publishers + publisher].next
+    }
+
     /// What was counted so far.
     pub fn tally(&self) -> Tally {
         self.tally

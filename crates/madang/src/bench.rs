@@ -1,7 +1,7 @@
 //! `madang bench`: what was asked on the command line, as a plan for `madang_bench`.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -35,10 +35,10 @@ enum Command {
 
 #[derive(Debug, clap::Args)]
 struct LoadArgs {
-    /// Where the server listens
-    #[arg(default_value = "127.0.0.1:2022", value_parser = address)]
-    addr: SocketAddr,
-    /// What it speaks: lines (what one says, others get in a line of theirs), or Madang's JSON
+    /// Where the server listens [default: 127.0.0.1:2022; websocket and socketio: 127.0.0.1:3000]
+    #[arg(value_parser = address)]
+    addr: Option<SocketAddr>,
+    /// What it speaks
     #[arg(long, value_enum, default_value = "line")]
     protocol: Wire,
     /// So many rooms
@@ -117,8 +117,14 @@ const OF_ONE_RUN: [&str; 14] = [
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Wire {
+    /// What one says as a line, others get in a line of theirs
     Line,
+    /// Madang's JSON, an object a line
     Json,
+    /// Madang's JSON over WebSocket, at /ws
+    Websocket,
+    /// Socket.IO over WebSocket: events join (with an acknowledgment) and say
+    Socketio,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -183,12 +189,15 @@ fn scenario(name: &str) -> Result<Scenario, String> {
 
 impl LoadArgs {
     fn plan(&self) -> Plan {
+        let (protocol, default_port) = match self.protocol {
+            Wire::Line => (Protocol::Line, 2022),
+            Wire::Json => (Protocol::Json, 2022),
+            Wire::Websocket => (Protocol::WebSocket, 3000),
+            Wire::Socketio => (Protocol::SocketIo, 3000),
+        };
         Plan {
-            address: self.addr,
-            protocol: match self.protocol {
-                Wire::Line => Protocol::Line,
-                Wire::Json => Protocol::Json,
-            },
+            address: self.addr.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, default_port))),
+            protocol,
             room: self.room.clone(),
             leave: self.leave.clone(),
             rooms: self.rooms,
@@ -204,6 +213,7 @@ impl LoadArgs {
             warmup: self.warmup.unwrap_or(Duration::from_secs(1)),
             duration: self.duration.unwrap_or(Duration::from_secs(10)),
             connect_rate: self.connect_rate,
+            watch: self.stalled > 0,
             server_pid: self.server_pid,
         }
     }
@@ -249,6 +259,16 @@ mod tests {
         let plan = parsed("").unwrap();
         assert_eq!(plan.check(), Ok(()));
         assert_eq!(plan.pace, Pace::Rate(10.0));
+    }
+
+    #[test]
+    fn the_port_goes_with_the_protocol() {
+        let port = |flags: &str| parsed(flags).unwrap().address.port();
+        assert_eq!(port(""), 2022);
+        assert_eq!(port("--protocol json"), 2022);
+        assert_eq!(port("--protocol websocket"), 3000);
+        assert_eq!(port("--protocol socketio"), 3000);
+        assert_eq!(port("--protocol socketio 127.0.0.1:8080"), 8080);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::config::{Config, Service};
 use crate::driver::{Driver, Inbox, Mailbox};
 use crate::hall::Hall;
 use crate::http::HttpDoor;
-use crate::message::{DirectoryMessage, Message};
+use crate::message::{DirectoryMessage, Message, Person};
 use crate::metrics::Metrics;
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
@@ -241,9 +241,11 @@ fn sink(mailbox: Mailbox) -> Sink {
 /// Tells the owners of sessions and nicknames who may come back for what.
 fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes: &[Mailbox], clock: Clock) {
     for (session, nick) in facts.iter().filter_map(|(key, value)| read_keepsake(key, value)) {
+        let owners = [placement.of_session(session), placement.of_nick(&nick)];
+        let person = Arc::new(Person { nick, session });
         let restore = [
-            (placement.of_session(session), DirectoryMessage::RestoreSession { session, nick: nick.clone() }),
-            (placement.of_nick(&nick), DirectoryMessage::RestoreNick { session, nick }),
+            (owners[0], DirectoryMessage::RestoreSession { person: person.clone() }),
+            (owners[1], DirectoryMessage::RestoreNick { person }),
         ];
         for (shard, message) in restore {
             let message = Message::Directory(Box::new(message));

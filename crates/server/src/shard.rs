@@ -153,6 +153,7 @@ impl<N: Net> Shard<N> {
             let key = format!("nick of {}", keepsake.session);
             self.rooms.remember(key, keepsake.nick.map(|nick| nick.to_string()));
         }
+        self.out.shrink();
         for (shard, messages) in self.out.remote.iter_mut().enumerate() {
             if !messages.is_empty() {
                 self.net.send(ShardId(shard as u16), std::mem::take(messages));

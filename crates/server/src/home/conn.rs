@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{Request, RequestId, RoomRow, Welcome};
+use smallvec::SmallVec;
 
 use super::audience::Membership;
 use super::echoes::Echoes;
@@ -14,7 +15,7 @@ use super::recovery::{Recovering, Seen};
 use super::tongue::Tongue;
 use crate::batch::Form;
 use crate::bucket::Bucket;
-use crate::message::Ask;
+use crate::message::{Ask, Person};
 use crate::porter::IpSlot;
 
 /// Commands of one connection that may be under way; it is read no further above that.
@@ -73,10 +74,9 @@ pub(crate) enum Speaks {
 /// A session of the chat, while it has this connection.
 pub(crate) struct Chat {
     pub(crate) tongue: Tongue,
-    pub(crate) session: SessionId,
-    pub(crate) nick: Nick,
-    /// In the order in which they were joined: the last is the current one.
-    pub(crate) rooms: Vec<Membership>,
+    pub(crate) person: Arc<Person>,
+    /// In the order in which they were joined: the last is the current one. Most are in one room or two.
+    pub(crate) rooms: SmallVec<[Membership; 2]>,
     /// The command that must be answered before the next is carried out.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) under_way: u32,
@@ -172,7 +172,7 @@ impl<S> Conn<S> {
     /// Whose connection it is, for the server's own log.
     pub(crate) fn session(&self) -> Option<tracing::field::DisplayValue<SessionId>> {
         match &self.speaks {
-            Speaks::Chat(chat) => Some(tracing::field::display(chat.session)),
+            Speaks::Chat(chat) => Some(tracing::field::display(chat.person.session)),
             Speaks::Echo | Speaks::Relay { .. } | Speaks::Echoes(_) => None,
         }
     }
@@ -211,10 +211,10 @@ impl Chat {
 
     pub(crate) fn welcome(&self, resume: String, resumed: bool) -> Welcome {
         Welcome {
-            session: self.session,
+            session: self.person.session,
             resume: resume.into(),
             resumed,
-            nick: self.nick.clone(),
+            nick: self.person.nick.clone(),
             server: concat!("madang/", env!("CARGO_PKG_VERSION")),
         }
     }

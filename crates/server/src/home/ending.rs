@@ -167,7 +167,8 @@ impl<N: Net> Home<N> {
             }
             if is_shutdown {
                 // Different for each client, so that they don't all come back at once.
-                let spread = u32::from(u16::from_le_bytes([chat.session.0[0], chat.session.0[1]]));
+                let spread =
+                    u32::from(u16::from_le_bytes([chat.person.session.0[0], chat.person.session.0[1]]));
                 let retry_ms = Some(1_000 + spread % 4_000);
                 self.notify(slot, &Notice::Bye(Bye { why: "shutdown", resume: true, retry_ms }));
             } else {
@@ -217,13 +218,14 @@ impl<N: Net> Home<N> {
     fn release(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
         let Some(holder) = self.holder(slot) else { return };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let nick = chat.nick.clone();
+        let person = chat.person.clone();
         let is_resumable = chat.is_resumable;
         // Who says goodbye needs no name kept.
         let keep = is_resumable && chat.goodbye.is_none();
         let trail = chat.tongue.socketio().and_then(|socketio| socketio.trail.clone());
-        let owner = self.placement.of_nick(&nick);
-        self.ask_directory(owner, DirectoryMessage::ReleaseNick { nick, holder, keep }, around);
+        let owner = self.placement.of_nick(&person.nick);
+        let release = DirectoryMessage::ReleaseNick { person, conn: holder.conn, keep };
+        self.ask_directory(owner, release, around);
         if is_resumable {
             let trail = trail.filter(|_| keep).map(Box::new);
             let owner = self.placement.of_session(holder.session);

@@ -30,11 +30,12 @@ use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use crate::batch::{Form, Item, Place};
 use crate::bucket::Bucket;
 use crate::config::{Config, Framing, Service};
-use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
+use crate::message::{DirectoryMessage, Holder, Message, Outgoing, Person};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{ConnRef, Placement, ShardId};
@@ -203,9 +204,8 @@ impl<N: Net> Home<N> {
         let is_limited = is_limited(peer.ip()) && per_second > 0;
         Chat {
             tongue,
-            session: new_session(),
-            nick,
-            rooms: Vec::new(),
+            person: Arc::new(Person { nick, session: new_session() }),
+            rooms: SmallVec::new(),
             pending: None,
             under_way: 0,
             waits_for_log: false,
@@ -229,7 +229,7 @@ impl<N: Net> Home<N> {
 
     fn holder(&mut self, slot: u32) -> Option<Holder> {
         let conn = self.reference(slot);
-        let session = self.conns[slot as usize].chat()?.session;
+        let session = self.conns[slot as usize].chat()?.person.session;
         Some(Holder { session, conn })
     }
 

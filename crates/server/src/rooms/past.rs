@@ -37,7 +37,7 @@ impl Room {
 
     /// The oldest position that is in memory: in the ring, or decided in this wake.
     fn first_in_memory(&self) -> Seq {
-        let unsealed = self.entries.first().map(|entry| entry.seq);
+        let unsealed = self.unsealed().first().map(|entry| entry.seq);
         self.recent.first().or(unsealed).unwrap_or(self.last.next())
     }
 
@@ -52,7 +52,7 @@ impl Room {
         let mut missed: Vec<&Entry> = read.iter().flatten().filter(|entry| entry.seq >= first).collect();
         let read_up_to = missed.last().map_or(first.minus(1), |entry| entry.seq);
         missed.extend(self.recent.after(read_up_to));
-        missed.extend(self.entries.iter());
+        missed.extend(self.unsealed());
         // From the newest back, as far as the bytes and the positions hold together.
         let (mut bytes, mut start, mut next) = (0, missed.len(), self.last.next());
         while let Some(entry) = start.checked_sub(1).map(|at| missed[at]) {
@@ -68,7 +68,7 @@ impl Room {
         let replay = (!missed.is_empty()).then(|| {
             let items = (0..missed.len() as u32).map(|at| Item { author: None, what: What::Logged(at) });
             let record = Some(Arc::new(Record::new(missed)));
-            Arc::new(Batch::new(place, items.collect(), record, context.metrics.clone()))
+            Arc::new(Batch::new(place, items.collect::<Vec<_>>(), record, context.metrics.clone()))
         });
         (gap, replay)
     }
@@ -87,7 +87,7 @@ impl Room {
         }
         let first = self.first_kept(now);
         let unsealed: Vec<&Entry> = self
-            .entries
+            .unsealed()
             .iter()
             .filter(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)))
             .collect();

@@ -29,6 +29,8 @@ impl Recent {
         self.last = record.last();
         if self.records.is_empty() {
             self.first = record.first();
+            // In most rooms nothing happens but that they are made.
+            self.records.reserve_exact(1);
         }
         self.records.push_back((record, bytes));
         while self.records.len() > 1 && self.is_over() {
@@ -109,7 +111,7 @@ mod tests {
                 text => Event::Said { from: Nick::guest(1), text: Text::parse(text).unwrap(), once: None },
             },
         };
-        Arc::new(Record::new(texts.iter().enumerate().map(entry).collect()))
+        Arc::new(Record::new(texts.iter().enumerate().map(entry).collect::<Vec<_>>()))
     }
 
     fn seqs(entries: Option<Vec<Entry>>) -> Option<Vec<u64>> {

@@ -28,4 +28,6 @@ pub use packet::{ATTACHMENTS_MAX, Kind, NAMESPACE_BYTES_MAX, Packet, PacketError
 pub use placeholders::check_placeholders;
 
 #[cfg(test)]
+mod oracle;
+#[cfg(test)]
 mod tests;

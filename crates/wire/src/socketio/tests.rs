@@ -13,7 +13,7 @@ use crate::websocket::{Opcode, split_frames, whole_frames};
 use crate::{Answer, Happening, Op, Request, RequestId};
 
 /// The packet in the one frame that is written; nothing where none is.
-fn framed(write: impl FnOnce(&mut Vec<u8>)) -> String {
+pub(super) fn framed(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = Vec::new();
     write(&mut out);
     assert_eq!(whole_frames(&out), out.len());
@@ -489,7 +489,7 @@ fn any_packet() -> impl Strategy<Value = String> {
     })
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -163,6 +163,18 @@ fn an_idle_decoder_is_small() {
 }
 
 #[test]
+fn the_end_gives_back_what_will_never_be_finished() {
+    for end in [frame(CLOSE, b""), frame(TEXT, b"in the middle of another")] {
+        let mut decoder = Decoder::new(MAX);
+        let mut read = [frame(TEXT_BEGINS, b"begun"), end, frame(ENDS, b"")].concat();
+        let mut rest = &mut read[..];
+        assert!(decoder.next(&mut rest).is_some());
+        assert!(decoder.next(&mut rest).is_none() && rest.is_empty());
+        assert_eq!(decoder.kept_bytes(), None);
+    }
+}
+
+#[test]
 fn memory_grows_with_what_has_come_not_with_what_is_declared() {
     let mut decoder = Decoder::new(1 << 40);
     let mut read = [&[TEXT, 0xff][..], &(1u64 << 40).to_be_bytes(), &MASK, b"only this"].concat();
