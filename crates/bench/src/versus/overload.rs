@@ -261,6 +261,7 @@ mod tests {
             | memory grows by | 0.60 MiB/min        | at most 21.0 MiB | ≤ 1 MiB/min | yes     |
 
             100 rooms of 10, one publisher each. Medians of 3 rounds.
-        "#]].assert_eq(&Overload::of(&rounds, true).unwrap().markdown());
+        "#]]
+        .assert_eq(&Overload::of(&rounds, true).unwrap().markdown());
     }
 }
