@@ -31,7 +31,7 @@ impl MemoryLog {
 impl Log for MemoryLog {
     fn load(&mut self, room: &RoomName, durability: Durability) {
         let stored = self.rooms.entry(room.clone()).or_insert_with(|| Room::new(durability));
-        (self.sink)(Completion::Loaded { room: room.clone(), result: Ok(stored.loaded()) });
+        (self.sink)(Completion::Loaded { room: room.clone(), result: Ok(Box::new(stored.loaded())) });
     }
 
     fn append(&mut self, room: &RoomName, expected: Seq, record: Arc<Record>) {

@@ -49,10 +49,10 @@ pub(crate) enum DecodeError {
     Key,
 }
 
-/// Writes the body of `record` over what `body` held; the buffer is the caller's, to be used again.
-pub(crate) fn encode(record: &Record, body: &mut Vec<u8>) {
+/// Writes the body of a row with these entries over what `body` held; the buffer is the caller's, to be used again.
+pub(crate) fn encode<'a>(entries: impl IntoIterator<Item = &'a Entry>, body: &mut Vec<u8>) {
     body.clear();
-    let e = record.entries().iter().map(StoredEntry::of).collect();
+    let e = entries.into_iter().map(StoredEntry::of).collect();
     serde_json::to_writer(body, &StoredRecord { v: VERSION, e })
         .expect("numbers and text are always JSON, and memory takes all of it");
 }
@@ -296,7 +296,7 @@ mod tests {
                 entries.map(|((at, event), seq)| Entry { seq: Seq(seq), at: Timestamp(at), event }).collect::<Vec<_>>(),
             );
             let mut body = b"left over".to_vec();
-            encode(&record, &mut body);
+            encode(record.entries(), &mut body);
             let again = decoded(&body, first, record.last().0).unwrap();
             prop_assert_eq!(&again, &record);
             // `==` of names compares their keys: what is shown must survive, too.

@@ -189,7 +189,7 @@ impl Rooms {
     fn loaded(
         &mut self,
         name: RoomName,
-        result: Result<Loaded, LoadError>,
+        result: Result<Box<Loaded>, LoadError>,
         now: Timestamp,
         out: &mut Outgoing,
     ) {
@@ -203,7 +203,7 @@ impl Rooms {
         };
         let settings = self.config.room_settings(&name).clone();
         let room = match result {
-            Ok(loaded) => Room::load(name.clone(), settings, loaded),
+            Ok(loaded) => Room::load(name.clone(), settings, *loaded),
             Err(error) => {
                 tracing::error!(room = %name, %error, "a room can't be loaded");
                 None
