@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{RoomName, Seq, Timestamp};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
 use super::queue::text_bytes;
 use super::rows::{self, RoomRow};
@@ -21,7 +22,7 @@ const ROW_EVENTS_MAX: usize = 64;
 const ROW_BYTES_MAX: usize = 16 << 10;
 
 /// The rooms that are loaded from a file. Boxed, because up to half of a table's places are empty.
-pub(crate) type Rooms = FxHashMap<RoomName, Box<Room>>;
+pub(crate) type Rooms = HashMap<RoomName, Box<Room>>;
 
 /// A loaded room.
 pub(crate) struct Room {

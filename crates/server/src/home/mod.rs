@@ -16,10 +16,11 @@ mod ending;
 mod input;
 mod outbox;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, LineDecoder, Notice, RequestId, json, text};
 use rustc_hash::FxHashMap;
@@ -99,7 +100,7 @@ impl<N: Net> Home<N> {
             zone,
             conns: Slab::new(),
             next_generation: 0,
-            audiences: HashMap::new(),
+            audiences: HashMap::default(),
             queue: VecDeque::new(),
             dirty: Vec::new(),
             relayed: FxHashMap::default(),
