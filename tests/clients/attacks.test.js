@@ -2,21 +2,22 @@
 // serving others, and gives back what it took: memory is bounded, descriptors are as many as before.
 
 import assert from "node:assert/strict";
-import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { afterEach, before, beforeEach, describe, it } from "node:test";
 import { Frames, Polling, request } from "./engine.js";
-import { conformance, eventually, numbered, pause, serve, within } from "./harness.js";
+import { conformance, eventually, numbered, pause, serve, together, within } from "./harness.js";
 import { ask, closeCode, frame, framesIn, Raw, rawWebSocket, UPGRADE } from "./raw.js";
 
 /** More than this no attack may cost. A build for debugging keeps some of what it once had. */
 const MEMORY_BYTES_MAX = 48e6;
 const MB = 1 << 20;
 
+const shared = together();
 let server;
 let echo;
 let engine;
 before(async () => {
-  server = await serve({ after });
-  echo = await conformance({ after });
+  server = await serve(shared);
+  echo = await conformance(shared);
   engine = `${server.url}/socket.io/`;
 });
 

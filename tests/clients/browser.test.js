@@ -2,23 +2,24 @@
 // screens, the keyboard alone. Screenshots go to target/screenshots.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { LINKS, MARKUP, NAMES } from "./hostile.js";
-import { eventually, serve } from "./harness.js";
+import { eventually, serve, together } from "./harness.js";
 import { browse, Person } from "./page.js";
 
+const shared = together();
 let browser;
-let shared;
+let server;
 before(async () => {
-  browser = await browse({ after });
-  shared = await serve({ after });
+  browser = await browse(shared);
+  server = await serve(shared);
 });
 
 /** Each test has a room of its own on the shared server. */
-const arrive = (t, room, options = {}, server = shared) => Person.arrive(t, browser, server, { room, ...options });
+const arrive = (t, room, options = {}, on = server) => Person.arrive(t, browser, on, { room, ...options });
 
-async function terminal(t, room, server = shared) {
-  const tcp = await server.tcp();
+async function terminal(t, room, on = server) {
+  const tcp = await on.tcp();
   t.after(() => tcp.close());
   tcp.write(`/join ${room}`);
   await tcp.line(`* in ${room}`);
@@ -51,7 +52,7 @@ describe("in one room", () => {
   });
 
   it("what was said before is there for who comes later", async (t) => {
-    for (let nr = 1; nr <= 20; nr++) await shared.say("past", "jun-p", `earlier ${nr}.`);
+    for (let nr = 1; nr <= 20; nr++) await server.say("past", "jun-p", `earlier ${nr}.`);
     const mina = await arrive(t, "past");
     await mina.seesExactly(Array.from({ length: 20 }, (_, at) => `earlier ${at + 1}.`));
   });
@@ -174,7 +175,7 @@ describe("Korean input", () => {
     const mina = await arrive(t, "hangul3");
     await mina.say("한글".normalize("NFD"));
     await mina.sees("한글");
-    const { body } = await shared.api("/api/rooms/hangul3/events");
+    const { body } = await server.api("/api/rooms/hangul3/events");
     assert.equal(body.events.at(-1).text, "한글".normalize("NFC"));
   });
 });
@@ -197,7 +198,7 @@ describe("hostile input", () => {
     const payloads = [...MARKUP, ...LINKS];
     const mina = await arrive(t, "hostile", { nick: "mina-h" });
     for (const text of payloads) {
-      const { status } = await shared.say("hostile", "eve", text);
+      const { status } = await server.say("hostile", "eve", text);
       assert.equal(status, 200, text);
     }
     await mina.seesExactly(payloads);
@@ -211,7 +212,7 @@ describe("hostile input", () => {
 
   it("an address is a link, one that lies is not", async (t) => {
     const mina = await arrive(t, "links");
-    for (const text of ["see https://example.org/a?b=1.", "javascript:alert(1)", "https://bank.example@evil.example/"]) await shared.say("links", "eve", text);
+    for (const text of ["see https://example.org/a?b=1.", "javascript:alert(1)", "https://bank.example@evil.example/"]) await server.say("links", "eve", text);
     await mina.sees("bank.example");
     const links = await mina.page.locator("#lines a").evaluateAll((all) => all.map((a) => a.getAttribute("href")));
     assert.deepEqual(links, ["https://example.org/a?b=1"]);
@@ -220,7 +221,7 @@ describe("hostile input", () => {
   it("hostile names are no names, at any door", async (t) => {
     const mina = await arrive(t, "names");
     for (const name of NAMES) {
-      const { status } = await shared.say("names", name, "hi");
+      const { status } = await server.say("names", name, "hi");
       assert(status >= 400 && status < 500, `${JSON.stringify(name)} was taken: ${status}`);
     }
     for (const name of NAMES.filter((name) => name.trim() && !name.includes("\0"))) {
@@ -243,7 +244,7 @@ describe("hostile input", () => {
   });
 
   it("the page may not be framed, sniffed or fed from elsewhere", async () => {
-    const { headers } = await fetch(shared.url);
+    const { headers } = await fetch(server.url);
     const policy = headers.get("content-security-policy") ?? "";
     assert.match(policy, /default-src 'self'|default-src 'none'/);
     assert.doesNotMatch(policy, /unsafe-inline|unsafe-eval|\*|https?:/);
@@ -258,7 +259,7 @@ describe("hostile input", () => {
     const violations = [];
     await page.exposeFunction("reportViolation", (text) => violations.push(text));
     await page.addInitScript(() => addEventListener("securitypolicyviolation", ({ violatedDirective }) => window.reportViolation(violatedDirective)));
-    await page.goto(shared.url);
+    await page.goto(server.url);
     await page.evaluate(() => document.body.insertAdjacentHTML("beforeend", '<img src="x" onerror="window.hacked=1">'));
     await eventually("the policy is violated", () => violations.length > 0);
     assert.equal(await page.evaluate(() => window.hacked), undefined);
@@ -271,7 +272,7 @@ describe("a phone", () => {
     it(`nothing needs to be scrolled to the side at 360 pixels, ${locale}`, async (t) => {
       const room = `phone-${locale}`;
       const long = ["x".repeat(300), "안녕하세요".repeat(40), `https://example.org/${"a".repeat(200)}`, "a few words that are simply more than fit into one line of a phone"];
-      for (const text of long) await shared.say(room, "w".repeat(32), text);
+      for (const text of long) await server.say(room, "w".repeat(32), text);
       const mina = await arrive(t, room, { locale, ...PHONE });
       await mina.sees("a few words");
       await mina.fitsItsWidth("a room");
@@ -364,7 +365,7 @@ describe("the keyboard alone", () => {
 
   it("a screen reader finds the parts by their names, in both languages", async (t) => {
     for (const [locale, write, send] of [["en-US", "Write to reader", "Send"], ["ko-KR", "reader", "보내기"]]) {
-      await shared.say("reader", "jun-r", "hello reader");
+      await server.say("reader", "jun-r", "hello reader");
       const mina = await arrive(t, "reader", { locale });
       await mina.sees("hello reader");
       await mina.inside("reader");
@@ -382,7 +383,7 @@ describe("the keyboard alone", () => {
 describe("looks", () => {
   for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 768], ["dark", 360]]) {
     it(`a picture of a room, ${scheme}, ${width} wide`, async (t) => {
-      for (const [from, text] of [["jun-l", "안녕하세요"], ["jun-l", "오늘 7시 맞죠?"], ["sora-l", "Yes, at seven."]]) await shared.say("pictures", from, text);
+      for (const [from, text] of [["jun-l", "안녕하세요"], ["jun-l", "오늘 7시 맞죠?"], ["sora-l", "Yes, at seven."]]) await server.say("pictures", from, text);
       const mina = await arrive(t, "pictures", { colorScheme: scheme, viewport: { width, height: 720 }, locale: "ko-KR" });
       await mina.sees("Yes, at seven.");
       await mina.fitsItsWidth(`${scheme}, ${width}`);

@@ -2,20 +2,21 @@
 // the points of the contract.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { Frames, Polling, request, SEPARATOR } from "./engine.js";
-import { conformance, pause, within } from "./harness.js";
+import { conformance, pause, together, within } from "./harness.js";
 
 const PING_INTERVAL_MS = 300;
 const PING_TIMEOUT_MS = 200;
 const BYTES = Buffer.from([1, 2, 3, 4, 0, 255]);
 
+const shared = together();
 let server;
 let engine;
 let socketio;
 
 before(async () => {
-  server = await conformance({ after });
+  server = await conformance(shared);
   engine = `${server.url}/engine.io/`;
   socketio = `${server.url}/socket.io/`;
 });

@@ -10,6 +10,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import readline from "node:readline";
+import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 import WebSocket from "ws";
 
@@ -102,6 +103,15 @@ export class Inbox {
 }
 
 // --- The server ---
+
+/** Stands where a test's context would, for what all tests of a file or of a suite share: it ends after the last. */
+export function together() {
+  const ends = [];
+  after(async () => {
+    for (const end of ends.reverse()) await end();
+  });
+  return { after: (end) => ends.push(end) };
+}
 
 /**
  * Starts a server that ends with the test.

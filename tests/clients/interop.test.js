@@ -5,21 +5,22 @@ import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import readline from "node:readline";
-import { after, before, describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { Socket as EngineSocket } from "engine.io-client";
 import { io as io48 } from "socket.io-client";
 import { io as io3 } from "socket.io-client-3";
 import { io as io45 } from "socket.io-client-4.5";
-import { conformance, heard, Inbox, numbered, serve, TARGET, within } from "./harness.js";
+import { conformance, heard, Inbox, numbered, serve, TARGET, together, within } from "./harness.js";
 import { ask, client } from "./socketio.js";
 
 const VERSIONS = { 4.8: io48, 4.5: io45, 3.1: io3 };
 const TRANSPORTS = { polling: ["polling"], websocket: ["websocket"], upgrade: ["polling", "websocket"] };
 const PYTHON = process.env.MADANG_PYTHON ?? path.join(TARGET, "clients-python/bin/python");
 
+const shared = together();
 let server;
 before(async () => {
-  server = await serve({ after });
+  server = await serve(shared);
 });
 
 let rooms = 0;
@@ -132,9 +133,10 @@ for (const [version, io] of Object.entries(VERSIONS)) {
 }
 
 describe("engine.io-client", () => {
+  const shared = together();
   let echo;
   before(async () => {
-    echo = await conformance({ after });
+    echo = await conformance(shared);
   });
 
   for (const [name, transports] of Object.entries(TRANSPORTS)) {

@@ -17,7 +17,7 @@ async function listener(t, server, options = {}) {
   const heardTexts = new Inbox("client");
   socket.on("said", ({ text }) => heardTexts.push(text));
   await ask(socket, "join", { room: "plaza" });
-  assert.equal(socket.recovered, false, "the first time there is nothing to recover");
+  assert.equal(socket.recovered ?? false, false, "the first time there is nothing to recover");
   return { socket, texts: heardTexts };
 }
 
@@ -115,7 +115,7 @@ describe("connection state recovery", () => {
     await server.say("plaza", "jun", "m1");
     await texts.take((text) => text === "m1");
     await breakAndMiss(server, socket, ["m2"]);
-    assert.equal(socket.recovered, false);
+    assert.equal(socket.recovered ?? false, false);
     const { members } = await ask(socket, "who", { room: "plaza" });
     assert.equal(members?.length ?? 0, 0, "a new client is in no room");
   });
@@ -129,7 +129,7 @@ describe("connection state recovery", () => {
     await texts.take((text) => text === "m1");
     const { seq } = await ask(socket, "history", { room: "plaza" });
     await breakAndMiss(server, socket, numbered(2, 21));
-    assert.equal(socket.recovered, false);
+    assert.equal(socket.recovered ?? false, false);
     const joined = await ask(socket, "join", { room: "plaza", after: seq });
     assert.equal(joined.seq, seq + 20);
     const gap = await gaps.take();
@@ -161,7 +161,7 @@ describe("connection state recovery", () => {
     for (const auth of [{ pid: "made-up", offset: "plaza:1" }, { pid: "s_00.00.00000000", offset: "x" }, { pid: "", offset: "" }]) {
       const socket = client(t, io, server, { auth });
       await heard(socket, "connect");
-      assert.equal(socket.recovered, false);
+      assert.equal(socket.recovered ?? false, false);
     }
   });
 });

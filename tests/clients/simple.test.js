@@ -1,14 +1,15 @@
 // The page of a typical tutorial, unchanged: `room`, `chat message` and `result`, in rooms for two.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
+import { before, describe, it } from "node:test";
 import { io } from "socket.io-client";
-import { eventually, heard, Inbox, serve } from "./harness.js";
+import { eventually, heard, Inbox, serve, together } from "./harness.js";
 import { ask, client } from "./socketio.js";
 
+const shared = together();
 let server;
 before(async () => {
-  server = await serve({ after }, { config: `[[room]]\nmatch = "duo-*"\ncapacity = 2\n` });
+  server = await serve(shared, { config: `[[room]]\nmatch = "duo-*"\ncapacity = 2\n` });
 });
 
 /** As such a page is written: it knows these three events and nothing else. */

@@ -5,6 +5,7 @@
 
 mod clients;
 mod fuzz;
+mod peers;
 mod steps;
 mod tidy;
 mod tools;
@@ -21,6 +22,7 @@ cargo xtask test                    everything below: the one command before a c
 cargo xtask tidy                    the rules of the house that no compiler checks
 cargo xtask clients [FILE...]       the tests with clients that people have, of tests/clients
 cargo xtask fuzz TARGET [SECONDS]   fuzz one decoder (60 seconds)
+cargo xtask peers [FLAGS]           build other Socket.IO servers, and measure ours beside them
 cargo xtask tools                   install the programs and clients that tests talk to the server with";
 
 /// Seconds for each target within `test`: enough to try the seeds and what lies next to them.
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
             .parse()
             .with_context(|| format!("{seconds:?} is not a number of seconds"))
             .and_then(|seconds| fuzz::run_one(&root(), target, seconds)),
+        ["peers", flags @ ..] => peers::measure(&root(), flags),
         ["tools"] => tools(),
         _ => Err(anyhow!("usage:\n{USAGE}")),
     };
@@ -58,7 +61,8 @@ fn test() -> Result<()> {
     steps.take("tidy", || tidy::check(&root))?;
     steps.take("formatting", || {
         run(cargo(&root).args(["fmt", "--all", "--check"]))?;
-        run(cargo(&root).args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
+        run(cargo(&root).args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))?;
+        run(cargo(&root).args(["fmt", "--check", "--manifest-path"]).arg(peers::manifest(&root)))
     })?;
     steps.take("lints", || {
         run(cargo(&root).args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))

@@ -8,6 +8,8 @@ use crate::payload::{Format, Found, Payload};
 use crate::plan::{Pace, Plan};
 use crate::verify::{Tally, Verifier};
 
+/// What was skipped so many windows ago is lost.
+const SKIPPED_WINDOWS: u32 = 4;
 /// Bytes kept of a complaint, to be shown.
 const COMPLAINT_BYTES_MAX: usize = 200;
 
@@ -25,6 +27,8 @@ pub(crate) struct Ears<'a> {
     credits: Vec<u32>,
     ready: Vec<usize>,
     window: u32,
+    /// For each publisher: what it said before this is not waited for any more.
+    given_up: Vec<u32>,
     latency: Option<Histogram>,
     strangeness: Strangeness,
     complaint: Option<String>,
@@ -60,6 +64,7 @@ impl<'a> Ears<'a> {
             credits,
             ready,
             window,
+            given_up: vec![0; publishers],
             latency: None,
             strangeness: Strangeness::default(),
             complaint: None,
@@ -93,6 +98,7 @@ impl<'a> Ears<'a> {
             }
             *credits = self.window;
         }
+        self.given_up.copy_from_slice(&self.sent);
     }
 
     /// For each room, how far its members are in what was said there, summed up.
@@ -159,13 +165,26 @@ impl<'a> Ears<'a> {
         {
             latency.record(now_ns.saturating_sub(payload.due_ns));
         }
-        if moved > 0 && self.witnesses[publisher] == seat && !self.credits.is_empty() {
-            // What was skipped counts as arrived, too: a server that loses messages must not end a closed loop.
-            if self.credits[publisher] == 0 {
-                self.ready.push(publisher);
-            }
-            self.credits[publisher] = self.window.min(self.credits[publisher] + moved);
+        if self.window > 0 && self.witnesses[publisher] == seat {
+            self.allow(publisher);
         }
+    }
+
+    /// A witness has heard something: what has arrived makes room for more.
+    fn allow(&mut self, publisher: usize) {
+        let witness = self.witnesses[publisher];
+        let local = publisher % self.plan.publishers as usize;
+        // What was skipped long ago counts as arrived, too: a server that loses messages must not end a closed loop. What
+        // was skipped just now may be late, and a server that swaps messages must not get more of them than others.
+        let since =
+            self.verifier.reached(witness, local).saturating_sub(self.window.saturating_mul(SKIPPED_WINDOWS));
+        let since = since.max(self.given_up[publisher]);
+        let on_the_way = self.verifier.missing(witness, local, since, self.sent[publisher]);
+        let allowed = self.window.saturating_sub(on_the_way);
+        if allowed > 0 && self.credits[publisher] == 0 {
+            self.ready.push(publisher);
+        }
+        self.credits[publisher] = allowed;
     }
 
     #[cold]

@@ -50,7 +50,9 @@ pub enum Failure {
     #[error("nothing that was said has reached anybody, and the server says: {line}")]
     Refused { line: String },
     #[error("{scenario}, {subject}: deliveries went wrong\n{table}")]
-    Flawed { scenario: &'static str, subject: &'static str, table: String },
+    Flawed { scenario: &'static str, subject: String, table: String },
+    #[error("there is no server in {folder}: a folder in it with a program `run` is one")]
+    NoPeers { folder: String },
     #[error("{scenario}: the system does not tell what the server used")]
     NoFigure { scenario: &'static str },
     #[error("the server under test can't be started: {what}")]

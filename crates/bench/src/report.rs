@@ -26,7 +26,7 @@ const CORE_IS_FULL: f64 = 0.95;
 const SERVER_IS_FULL: f64 = 0.9;
 
 /// What a run has found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Connections of this run.
     pub connections: usize,
@@ -105,7 +105,7 @@ pub struct ServerFigures {
 }
 
 /// What the generator itself used.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct GeneratorFigures {
     /// Cores that it used while it measured: at most one.
     pub cores_used: f64,

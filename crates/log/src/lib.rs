@@ -55,7 +55,8 @@ pub struct Retention {
     pub keep_for: Option<Duration>,
 }
 
-/// What one wake brought to a room: at least one entry, without a gap between them. Stored and shared whole.
+/// What one wake brought to a room: at least one entry, without a gap between them. Shared whole; what comes back from
+/// a store may be several that were put together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     /// Most wakes bring one: it needs no memory of its own.
@@ -94,6 +95,11 @@ impl Record {
         self.entries[self.entries.len() - 1].at
     }
 
+    /// Its first and last position, and when the last entry happened.
+    fn span(&self) -> Span {
+        (self.first(), self.last(), self.at())
+    }
+
     /// The part of it that a trim at `first` leaves; all of it where `first` is not inside.
     fn starting_at(self: Arc<Record>, first: Seq) -> Arc<Record> {
         if first <= self.first() || first > self.last() {
@@ -103,6 +109,9 @@ impl Record {
         Arc::new(Record::new(&self.entries[trimmed..]))
     }
 }
+
+/// The first and last position of some entries, and when the last of them happened.
+type Span = (Seq, Seq, Timestamp);
 
 /// One shard's handle to the log. Every call returns at once; see [`Completion`] for what comes back.
 pub trait Log: Send {
@@ -177,7 +186,7 @@ pub enum Completion {
         /// The room asked for.
         room: RoomName,
         /// What is stored of it.
-        result: Result<Loaded, LoadError>,
+        result: Result<Box<Loaded>, LoadError>,
     },
     /// Of [`Log::append`].
     Appended {

@@ -8,9 +8,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{RoomName, Seq};
 use rusqlite::ErrorCode;
-use rustc_hash::FxHashMap;
 
 use crate::board::{Board, Listener};
 use crate::sqlite::{Opened, Settings, Shared, SqliteFile, SqliteLog};
@@ -56,7 +56,7 @@ impl Store {
             memory: MemoryLog::new(sink),
             relaxed: on(self.relaxed.shared()),
             durable: on(self.durable.shared()),
-            rooms: FxHashMap::default(),
+            rooms: HashMap::default(),
             board: self.board.clone(),
         })
     }
@@ -136,7 +136,7 @@ struct Handle {
     relaxed: SqliteLog,
     durable: SqliteLog,
     /// Rooms that are loaded and not `Memory`.
-    rooms: FxHashMap<RoomName, Durability>,
+    rooms: HashMap<RoomName, Durability>,
     board: Arc<Board>,
 }
 

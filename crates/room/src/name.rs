@@ -69,16 +69,17 @@ impl Spelling {
     }
 
     fn shown(&self) -> &str {
-        &self.0[1..self.key_start()]
+        self.parts().0
     }
 
     fn key(&self) -> &str {
-        let key = &self.0[self.key_start()..];
-        if key.is_empty() { self.shown() } else { key }
+        let (shown, key) = self.parts();
+        if key.is_empty() { shown } else { key }
     }
 
-    fn key_start(&self) -> usize {
-        1 + usize::from(self.0.as_bytes()[0])
+    fn parts(&self) -> (&str, &str) {
+        let (length, names) = self.0.split_at(1);
+        names.split_at(usize::from(length.as_bytes()[0]))
     }
 }
 
@@ -152,11 +153,6 @@ impl Nick {
 
 macro_rules! compared_by_key {
     ($name:ident) => {
-        impl PartialEq for $name {
-            fn eq(&self, other: &Self) -> bool {
-                self.key() == other.key()
-            }
-        }
         impl Eq for $name {}
         impl Hash for $name {
             fn hash<H: Hasher>(&self, state: &mut H) {
@@ -187,6 +183,19 @@ macro_rules! compared_by_key {
 }
 compared_by_key!(RoomName);
 compared_by_key!(Nick);
+
+impl PartialEq for RoomName {
+    fn eq(&self, other: &Self) -> bool {
+        // Most of the time it is the same one.
+        Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
+    }
+}
+
+impl PartialEq for Nick {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
 
 /// The NFC form of `raw`, if it has only what names may have.
 fn normalised(raw: &str, bytes_max: usize, slash_allowed: bool) -> Result<SmolStr, NameError> {

@@ -86,7 +86,7 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
-    ends: Vec<u32>,
+    ends: SmallVec<[u32; 4]>,
 }
 
 impl Batch {
@@ -112,7 +112,7 @@ impl Batch {
     fn encode(&self, form: Form) -> Encoded {
         // A line is its text and a few names: 96 bytes hold most.
         let mut bytes = Vec::with_capacity(96 * self.items.len());
-        let mut ends = Vec::with_capacity(self.items.len());
+        let mut ends = SmallVec::with_capacity(self.items.len());
         for item in &self.items {
             match (&item.what, &self.place) {
                 (What::Raw(raw), _) => bytes.extend_from_slice(raw),

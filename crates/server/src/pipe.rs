@@ -221,7 +221,7 @@ impl Drop for PipeDoor {
             return;
         }
         state.input_has_ended = true;
-        state.output = Vec::new();
+        // What was not fetched stays: the connection may be about to go on over a socket of its own.
         self.wake(state, true, true);
     }
 }
@@ -252,6 +252,15 @@ mod tests {
         assert_eq!(door.fetch(<[u8]>::len), Fetched::Ended);
         drop(door);
         assert_eq!(pipe.read(&mut buffer).unwrap(), 0, "the client has gone");
+    }
+
+    #[test]
+    fn what_was_not_fetched_can_still_go_out_another_way() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        write(&pipe, b"hello").unwrap();
+        drop(door);
+        assert_eq!(pipe.take_output(), b"hello");
     }
 
     #[test]

@@ -118,7 +118,7 @@ impl Call {
     }
 }
 
-fn text_bytes(event: &Event) -> usize {
+pub(crate) fn text_bytes(event: &Event) -> usize {
     match event {
         Event::Said { text, .. } | Event::Topic { text, .. } => text.as_str().len(),
         Event::Created { .. } | Event::Capacity { .. } => 0,

@@ -356,7 +356,7 @@ impl Writer {
                                 self.ask_reader(Job::Load { by, room });
                                 continue;
                             }
-                            None => Ok(stored.nothing_yet()),
+                            None => Ok(Box::new(stored.nothing_yet())),
                         },
                         _ => Err(unavailable(&room, self.trouble_text())),
                     };

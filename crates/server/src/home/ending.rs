@@ -16,6 +16,7 @@ use thin_vec::ThinVec;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
 use super::recovery::Recovering;
+use super::socketio::Stage;
 use super::{Home, Surroundings};
 use crate::batch::{Batch, Place};
 use crate::message::{Ask, DirectoryMessage};
@@ -221,7 +222,8 @@ impl<N: Net> Home<N> {
         let person = chat.person.clone();
         let is_resumable = chat.is_resumable;
         // Who says goodbye needs no name kept.
-        let keep = is_resumable && chat.goodbye.is_none();
+        let has_left = chat.tongue.socketio().is_some_and(|socketio| socketio.stage == Stage::Left);
+        let keep = is_resumable && chat.goodbye.is_none() && !has_left;
         let trail = chat.tongue.socketio().and_then(|socketio| socketio.trail.clone());
         let owner = self.placement.of_nick(&person.nick);
         let release = DirectoryMessage::ReleaseNick { person, conn: holder.conn, keep };

@@ -22,10 +22,11 @@ mod recovery;
 mod socketio;
 mod tongue;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
@@ -108,7 +109,7 @@ impl<N: Net> Home<N> {
             zone,
             conns: Slab::new(),
             next_generation: 0,
-            audiences: HashMap::new(),
+            audiences: HashMap::default(),
             queue: VecDeque::new(),
             dirty: Vec::new(),
             relayed: FxHashMap::default(),

@@ -10,10 +10,11 @@ mod recovery;
 mod room;
 mod roster;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use madang_log::{Completion, LoadError, Loaded, Log, Ticket};
 use madang_room::{Entry, Presence, Refusal, RoomName, Timestamp};
 use madang_wire::{Answer, ROOMS_MAX, RoomRow};
@@ -71,7 +72,7 @@ impl Rooms {
             config,
             log,
             metrics,
-            rooms: HashMap::new(),
+            rooms: HashMap::default(),
             touched: Vec::new(),
             reads: FxHashMap::default(),
             next_ticket: 0,
@@ -194,7 +195,7 @@ impl Rooms {
     fn loaded(
         &mut self,
         name: RoomName,
-        result: Result<Loaded, LoadError>,
+        result: Result<Box<Loaded>, LoadError>,
         now: Timestamp,
         out: &mut Outgoing,
     ) {
@@ -208,7 +209,7 @@ impl Rooms {
         };
         let settings = self.config.room_settings(&name).clone();
         let room = match result {
-            Ok(loaded) => Room::load(name.clone(), settings, loaded),
+            Ok(loaded) => Room::load(name.clone(), settings, *loaded),
             Err(error) => {
                 tracing::error!(room = %name, %error, "a room can't be loaded");
                 None

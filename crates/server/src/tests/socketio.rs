@@ -237,6 +237,17 @@ fn out_of_the_namespace_and_in_again() {
 }
 
 #[test]
+fn who_leaves_on_purpose_keeps_no_name() {
+    let mut world = World::new();
+    world.connect_socketio("a", r#"{"nick":"mina"}"#);
+    world.frame("a", "41");
+    world.finish("a");
+    assert!(world.connect_socketio("b", r#"{"nick":"mina"}"#).starts_with("40{"));
+    world.reset("b");
+    assert!(world.connect_socketio("c", r#"{"nick":"mina"}"#).starts_with("44{"), "a lost one is kept");
+}
+
+#[test]
 fn an_upgrade_loses_and_repeats_nothing() {
     let mut world = World::new();
     world.people(["jun"]);
