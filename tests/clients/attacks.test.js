@@ -352,7 +352,7 @@ describe("frames", () => {
 
 describe("JSON", () => {
   const NASTY = {
-    "100,000 levels deep": `{"op":${"[".repeat(100_000)}`,
+    "10,000 levels deep": `{"op":${"[".repeat(10_000)}`,
     "deep and closed": `{"op":"say","room":${"[".repeat(5_000)}${"]".repeat(5_000)}}`,
     "a huge number": `{"op":"join","room":"a","after":1e999999}`,
     "a number of 10,000 digits": `{"op":"join","room":"a","after":${"9".repeat(10_000)}}`,
@@ -375,6 +375,12 @@ describe("JSON", () => {
       await client.close();
     });
   }
+
+  it("100,000 levels deep: too long for a message, closed with 1009", async () => {
+    const raw = await rawWebSocket(server);
+    await raw.write(frame("text", "[".repeat(100_000)));
+    assert.equal(await closeCode(raw), 1009);
+  });
 
   it("the same in requests: 400, and never 500", async () => {
     for (const text of Object.values(NASTY)) {

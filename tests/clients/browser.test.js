@@ -331,7 +331,7 @@ describe("the keyboard alone", () => {
     await page.locator("#room-name", { hasText: "keys-1" }).waitFor();
     await keyboard.press("Alt+ArrowDown");
     await page.locator("#room-name", { hasText: "keys-2" }).waitFor();
-    await keyboard.press("/");
+    await page.locator("#composer:focus").waitFor();
     await keyboard.type("/nick keyboarder");
     await keyboard.press("Enter");
     await page.locator("#me-name", { hasText: "keyboarder" }).waitFor();
