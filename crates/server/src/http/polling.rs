@@ -19,8 +19,10 @@ use super::websocket::{self, Handshake};
 use super::{Client, Place, answer, upgrade};
 use crate::arrival::{App, Manner};
 
-/// Packets in the body of a POST.
-const PACKETS_MAX: usize = 64;
+/// Packets in the body of a POST. A stock client that emits while another POST is on its way puts everything that has
+/// come together since then into the next one; only `max_payload` ends it there. So this is as many as one connection
+/// may have under way, and a body of thousands is refused whole.
+const PACKETS_MAX: usize = 1_024;
 /// The version of Engine.IO that is spoken.
 const PROTOCOL: &str = "4";
 
@@ -295,7 +297,7 @@ mod tests {
             assert_eq!(is_last(wrong), None, "{wrong:?}");
         }
         let many = |packets: usize| vec!["4x"; packets].join("\x1e");
-        assert_eq!(is_last(many(64).as_bytes()), Some(false));
-        assert_eq!(is_last(many(65).as_bytes()), None);
+        assert_eq!(is_last(many(PACKETS_MAX).as_bytes()), Some(false));
+        assert_eq!(is_last(many(PACKETS_MAX + 1).as_bytes()), None);
     }
 }
