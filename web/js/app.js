@@ -18,7 +18,7 @@
 // A place is one of the things that the page shows beside each other. There is one so far, rooms; another adds a section
 // to `#side`, a main part, and an entry to PLACES.
 
-import { startComposer, focusComposer, giveBack } from "./composer.js";
+import { fail, focusComposer, giveBack, startComposer } from "./composer.js";
 import { startConnectionView } from "./connection-view.js";
 import { startDialogs } from "./dialogs.js";
 import { byId } from "./dom.js";
@@ -29,6 +29,7 @@ import { resend, restoreDirect, startOutbox } from "./outbox.js";
 import { startPeople } from "./people-view.js";
 import { startPersonMenu } from "./person-menu.js";
 import { startRooms } from "./rooms-view.js";
+import { explain } from "./refusals.js";
 import { enterAll, enterOpenly, hear, open, restoreRooms } from "./rooms.js";
 import { goTo, parse, parseTalk } from "./route.js";
 import { startSession } from "./session.js";
@@ -38,6 +39,7 @@ import { startTheme } from "./theme.js";
 
 /** Where a newcomer lands, like one who comes by telnet. */
 const LANDING = "plaza";
+const isPhone = matchMedia("(max-width: 639px)");
 /** A pointer that is a finger: focus would open the keyboard over the conversation. */
 const isTouch = matchMedia("(pointer: coarse)").matches;
 
@@ -54,11 +56,14 @@ function showAddress() {
 function showRooms(rest) {
   const route = parseTalk(rest);
   document.body.dataset.view = route.view === "list" ? "list" : "talk";
-  if (route.view === "none") {
+  // The list has a page of its own only on a phone; elsewhere it stands beside the talk.
+  const isBeside = !isPhone.matches && state.open === "" && state.talks.size > 0;
+  if (route.view === "none" || (route.view === "list" && isBeside)) {
     goTo({ kind: "room", name: room(local.get("last") ?? "")?.name ?? LANDING }, true);
   } else if (route.view === "talk") {
     open(route.kind === "person" ? ensurePerson(route.name) : (room(route.name) ?? enterOpenly(route.name)));
-    if (!isTouch) focusComposer();
+    // In the next frame, when the box is there and belongs to the talk.
+    if (!isTouch) requestAnimationFrame(focusComposer);
   } else if (!state.talks.has(state.open)) {
     open(null);
   }
@@ -93,7 +98,11 @@ addEventListener("hashchange", showAddress);
 showAddress();
 
 startSession({
-  event: hear,
+  event(event) {
+    // A refusal of something that this page asked for comes with the reply; this is one of the connection as a whole.
+    if (event.ev === "error") fail(explain(event));
+    else hear(event);
+  },
   online(isSameSession) {
     enterAll();
     resend(isSameSession);

@@ -20,7 +20,13 @@ export class Problem extends Error {}
 
 /** @type {Command[]} */
 export const COMMANDS = [
-  { name: "nick", aliases: ["rename"], args: ["arg_name"], run: rename, about: (rest) => ({ name: rest, isNick: true }) },
+  {
+    name: "nick",
+    aliases: ["rename"],
+    args: ["arg_name"],
+    run: rename,
+    about: (rest) => ({ name: rest, isNick: true }),
+  },
   {
     name: "join",
     aliases: [],
@@ -49,7 +55,9 @@ export const isCommand = (text) => text.startsWith("/") && !text.startsWith("//"
 /** Carries out a command. Rejects with a `Problem` in people's words. @param {string} text */
 export async function run(text) {
   const [, name, rest] = /^\/(\S*)\s*(.*)$/su.exec(text.replaceAll("\n", " ").trim());
-  const command = COMMANDS.find((each) => each.name === name.toLowerCase() || each.aliases.includes(name.toLowerCase()));
+  const command = COMMANDS.find(
+    (each) => each.name === name.toLowerCase() || each.aliases.includes(name.toLowerCase()),
+  );
   if (!command) throw new Problem(t("unknownCommand", { name: `/${name}` }));
   const isNeeded = command.args[0] && !command.args[0].endsWith("?");
   if (isNeeded && rest === "") throw new Problem(t("needs", { usage: usage(command) }));
@@ -79,7 +87,9 @@ function tell(rest) {
 async function who() {
   const talk = openRoom();
   const names = await askWho(talk);
-  const text = names ? t("whoIs", { names: list([...names].sort(byName)) }) : t("tooManyToList", { count: number(talk.count) });
+  const text = names
+    ? t("whoIs", { names: list([...names].sort(byName)) })
+    : t("tooManyToList", { count: number(talk.count) });
   talk.timeline.note({ kind: "note", text });
   changed("log");
 }

@@ -56,7 +56,7 @@ export function insertMention(nick) {
 /** What the server refused is in the box again, and the reason stands under it. */
 export function giveBack(talk, text, refusal) {
   const reason = explain(refusal, { room: talk.name, name: talk.name });
-  if (talk.key !== state.open) {
+  if (talk.key !== shown) {
     talk.draft = talk.draft ? `${text}\n${talk.draft}` : text;
     talk.reason = reason;
     return;
@@ -116,7 +116,8 @@ function grow() {
 
 const hint = (text) => showReason(text, false);
 
-function fail(text, isSpoken = true) {
+/** Says under the box what went wrong. @param {string} text */
+export function fail(text, isSpoken = true) {
   showReason(text, true);
   if (isSpoken) speak(text);
 }
@@ -185,7 +186,12 @@ function empty() {
 }
 
 /** A message is one line, so each line is a message of its own. NFC, because some systems type Hangul decomposed. */
-const linesOf = (text) => text.normalize("NFC").split(/\r\n|[\n\r\u2028\u2029]/).map((line) => line.trimEnd()).filter((line) => line.trim() !== "");
+const linesOf = (text) =>
+  text
+    .normalize("NFC")
+    .split(/\r\n|[\n\r\u2028\u2029]/)
+    .map((line) => line.trimEnd())
+    .filter((line) => line.trim() !== "");
 
 const bytes = (text) => encoder.encode(text).length;
 
@@ -200,7 +206,10 @@ function suggest() {
 
 function option(each, at) {
   const click = () => take(each);
-  const parts = [el("span", { class: "usage", text: usage(each) }), el("span", { class: "muted", text: t(`cmd_${each.name}`) })];
+  const parts = [
+    el("span", { class: "usage", text: usage(each) }),
+    el("span", { class: "muted", text: t(`cmd_${each.name}`) }),
+  ];
   return el("li", { role: "option", id: `suggestion-${at}`, "data-name": each.name, on: { click } }, ...parts);
 }
 

@@ -36,7 +36,7 @@ export class Connection {
     this.bye = null;
     this.timer = 0;
     this.pulse = 0;
-    addEventListener("online", () => this.now());
+    addEventListener("online", () => this.lookedAt());
     document.addEventListener("visibilitychange", () => this.lookedAt());
   }
 

@@ -86,13 +86,24 @@ export function openJoin() {
 function showRooms() {
   const typed = fold(byId("join-name").value.trim());
   const rows = onServer.filter((row) => fold(row.room).includes(typed));
-  arrange(byId("join-list"), rows.map((row) => el("li", {}, roomButton(row))));
+  arrange(
+    byId("join-list"),
+    rows.map((row) => el("li", {}, roomButton(row))),
+  );
 }
 
 function roomButton({ room, count, capacity }) {
   const isFull = capacity > 0 && count >= capacity && !state.talks.has(fold(room));
-  const people = el("span", { class: "muted count", text: t("roomPeople", { count: number(count) }) + (isFull ? ` · ${t("roomFull")}` : "") });
-  return el("button", { type: "button", "data-room": room, on: { click: () => joinTyped(room) } }, el("span", { class: "label", dir: "auto", text: room }), people);
+  const people = el("span", {
+    class: "muted count",
+    text: t("roomPeople", { count: number(count) }) + (isFull ? ` · ${t("roomFull")}` : ""),
+  });
+  return el(
+    "button",
+    { type: "button", "data-room": room, on: { click: () => joinTyped(room) } },
+    el("span", { class: "label", dir: "auto", text: room }),
+    people,
+  );
 }
 
 async function joinTyped(typed) {
@@ -137,7 +148,8 @@ async function changeNick() {
 // --- Help ---
 
 export function openHelp() {
-  const rows = (pairs) => el("dl", {}, ...pairs.flatMap(([term, text]) => [el("dt", {}, el("kbd", { text: term })), el("dd", { text })]));
+  const rows = (pairs) =>
+    el("dl", {}, ...pairs.flatMap(([term, text]) => [el("dt", {}, el("kbd", { text: term })), el("dd", { text })]));
   byId("help-body").replaceChildren(
     el("p", { class: "muted", text: t("helpAbout") }),
     el("h3", { text: t("helpKeys") }),

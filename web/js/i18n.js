@@ -36,10 +36,11 @@ export function startLanguage() {
   });
   onLanguage(() => {
     document.documentElement.lang = language;
-    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.dataset.t);
+    for (const node of document.querySelectorAll("[data-t]")) node.textContent = t(node.getAttribute("data-t"));
     for (const node of document.querySelectorAll("[data-t-label]")) {
-      node.setAttribute("aria-label", t(node.dataset.tLabel));
-      if (node.tagName === "BUTTON") node.title = t(node.dataset.tLabel);
+      const label = t(node.getAttribute("data-t-label"));
+      node.setAttribute("aria-label", label);
+      if (node instanceof HTMLButtonElement) node.title = label;
     }
     // The button is named in the language that it leads to, for who can't read the present one.
     const other = language === "ko" ? "en" : "ko";
@@ -60,7 +61,10 @@ export const number = (n) => format("number", () => new Intl.NumberFormat(langua
 
 /** The time of day, as 10:04 in both languages, so that times stand under each other. @param {Date} date */
 export const time = (date) =>
-  format("time", () => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" })).format(date);
+  format(
+    "time",
+    () => new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
+  ).format(date);
 
 /** @param {Date} date */
 export const day = (date) => format("day", () => new Intl.DateTimeFormat(language, { dateStyle: "full" })).format(date);
@@ -69,8 +73,11 @@ export const day = (date) => format("day", () => new Intl.DateTimeFormat(languag
 export const moment = (date) =>
   format("moment", () => new Intl.DateTimeFormat(language, { dateStyle: "long", timeStyle: "medium" })).format(date);
 
-/** "jun, mina and kim". @param {string[]} things */
-export const list = (things) => format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
+/** "jun, mina and kim"; in Korean "준, 민아, 김", since the conjunction that Intl has is for documents. @param {string[]} things */
+export const list = (things) =>
+  language === "ko"
+    ? things.join(", ")
+    : format("list", () => new Intl.ListFormat(language, { type: "conjunction" })).format(things);
 
 /** Names in the order of the language. @param {string} a @param {string} b */
 export const byName = (a, b) => format("collator", () => new Intl.Collator(language, { numeric: true })).compare(a, b);

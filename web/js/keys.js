@@ -19,7 +19,8 @@ function pressed(event) {
   const isTyping = event.target.matches("input, textarea");
   const isPlain = !event.ctrlKey && !event.metaKey && !event.altKey;
   if (event.key === "Escape") escape();
-  else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp")) step(event.key === "ArrowDown" ? 1 : -1);
+  else if (event.altKey && (event.key === "ArrowDown" || event.key === "ArrowUp"))
+    step(event.key === "ArrowDown" ? 1 : -1);
   else if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") openJoin();
   else if (event.key === "/" && isPlain && !isTyping) write();
   else if (event.key === "?" && isPlain && !isTyping) openHelp();

@@ -7,7 +7,7 @@ import { arrange, byId, el } from "./dom.js";
 import { day, list, moment, number, onLanguage, t, time } from "./i18n.js";
 import { withLinks } from "./links.js";
 import { colour, isGuest, mentions } from "./names.js";
-import { openNickDialog } from "./dialogs.js";
+import { openJoin, openNickDialog } from "./dialogs.js";
 import { discard, sendAgain } from "./outbox.js";
 import { openPersonMenu } from "./person-menu.js";
 import { explain } from "./refusals.js";
@@ -31,7 +31,6 @@ let shown = "";
 
 export function startLog() {
   watch(["open", "log", "me"], render);
-  watch(["talks"], showPill);
   onLanguage(() => {
     rows = new Map();
     changed("log");
@@ -67,7 +66,6 @@ function render() {
   const nodes = rowsOf(talk).map(({ key, mark, make }) => {
     const before = rows.get(key);
     const row = before?.mark === mark ? before : { mark, node: make() };
-    row.node.dataset.key = key;
     kept.set(key, row);
     return row.node;
   });
@@ -82,11 +80,12 @@ function render() {
   if (talk) fillWindow(talk);
 }
 
-/** The row at the top of the view, and how far down it stands. */
+/** The row at the top of the view, and how far down it stands. Not a day: older messages of it move it up. */
 function topRow() {
   const top = log.scrollTop;
   for (const [key, { node }] of rows) {
-    if (node.offsetTop + node.offsetHeight > top) return { key, distance: node.offsetTop - top };
+    if (!node.matches(".separator") && node.offsetTop + node.offsetHeight > top)
+      return { key, distance: node.offsetTop - top };
   }
   return null;
 }
@@ -110,7 +109,7 @@ function olderNote(talk) {
 
 /** @returns {Row[]} */
 function rowsOf(talk) {
-  if (!talk) return [fixed("nowhere", () => invitation(t("nowhere"), t("nowhereInvite")))];
+  if (!talk) return [fixed("nowhere", nowhere)];
   const result = [];
   let before = null;
   let head = null;
@@ -121,8 +120,7 @@ function rowsOf(talk) {
     const follows = !isNewDay && item.id !== talk.fresh && before?.kind === "said" && belongsTo(head, item);
     if (item.kind === "said" && !follows) head = item;
     result.push(itemRow(talk, item, follows));
-    if (item.at) before = item;
-    else before = { ...item, at: before?.at };
+    before = item.at ? item : { ...item, at: before ? before.at : null };
   }
   for (const entry of talk.unconfirmed) {
     const item = { from: state.me.nick, at: new Date(entry.at), isMine: true, text: entry.text };
@@ -134,20 +132,31 @@ function rowsOf(talk) {
   return [...result, ...endRows(talk, result)];
 }
 
-const belongsTo = (head, item) => head && head.from === item.from && head.isMine === item.isMine && Math.abs(item.at - head.at) < GROUP_MS;
+const belongsTo = (head, item) =>
+  head && head.from === item.from && head.isMine === item.isMine && Math.abs(item.at - head.at) < GROUP_MS;
 const isSameDay = (a, b) => b && a.toDateString() === b.toDateString();
 const fixed = (key, make) => ({ key, mark: "", make });
+
+function nowhere() {
+  const node = invitation(t("nowhere"), t("nowhereInvite"));
+  node.append(linkButton(t("join"), openJoin));
+  return node;
+}
 
 /** What stands below the conversation: why there is none, or what one might do. @returns {Row[]} */
 function endRows(talk, above) {
   if (talk.kind === "person") {
-    return above.length > 0 ? [] : [fixed("quiet", () => invitation(t("direct"), t("quietDirect", { name: talk.name })))];
+    return above.length > 0 ? [] : [fixed("quiet", () => invitation(t("quietDirect", { name: talk.name })))];
   }
   if (talk.phase === "refused") return [refusedRow(talk)];
   if (talk.phase === "joining") return [fixed("joining", () => note(t("joining")))];
   const { items, atEnd } = talk.timeline;
-  const isQuiet = atEnd && !talk.isLoading && talk.unconfirmed.length === 0 && !items.some((item) => item.kind === "said");
-  const isNew = isGuest(state.me.nick) && talk.unconfirmed.length === 0 && !items.some((item) => item.isMine && item.kind === "said");
+  const isQuiet =
+    atEnd && !talk.isLoading && talk.unconfirmed.length === 0 && !items.some((item) => item.kind === "said");
+  const isNew =
+    isGuest(state.me.nick) &&
+    talk.unconfirmed.length === 0 &&
+    !items.some((item) => item.isMine && item.kind === "said");
   const result = [];
   if (isQuiet) result.push(fixed("quiet", () => invitation(t("quietRoom"))));
   if (isNew && !talk.isLoading) result.push(introRow(talk));
@@ -157,22 +166,26 @@ function endRows(talk, above) {
 function introRow(talk) {
   const { nick, wanted } = state.me;
   const text = wanted ? t("nickLost", { wanted, nick }) : t("introGuest", { nick, name: talk.name });
-  const button = () => el("button", { type: "button", class: "link", text: t("introPick"), on: { click: openNickDialog } });
-  return { key: "intro", mark: text, make: () => note(text, button()) };
+  return { key: "intro", mark: text, make: () => note(text, linkButton(t("introPick"), openNickDialog)) };
 }
 
 function refusedRow(talk) {
   const reason = explain(talk.refusal, { room: talk.name, name: talk.name });
-  const again = () => el("button", { type: "button", class: "link", text: t("tryAgain"), on: { click: () => enterOpenly(talk.name) } });
-  return { key: "refused", mark: reason, make: () => el("div", { class: "invitation refusal" }, el("p", { text: reason, dir: "auto" }), again()) };
+  const again = () => linkButton(t("tryAgain"), () => enterOpenly(talk.name));
+  return {
+    key: "refused",
+    mark: reason,
+    make: () => el("div", { class: "invitation refusal" }, el("p", { text: reason, dir: "auto" }), again()),
+  };
 }
 
 /** @returns {Row} */
 function itemRow(talk, item, follows) {
   const key = `i${item.id}`;
   if (item.kind === "said") {
-    const isCall = !item.isMine && talk.kind === "room" && mentions(item.text, state.me.nick);
-    return { key, mark: `${follows} ${isCall}`, make: () => message(item, follows, isCall ? "call" : "") };
+    // Asked once for each message: all rows are gone through for every one that comes.
+    item.isCall ??= !item.isMine && talk.kind === "room" && mentions(item.text, state.me.nick);
+    return { key, mark: `${follows}`, make: () => message(item, follows, item.isCall ? "call" : "") };
   }
   if (item.kind === "gap") return { key, mark: `${talk.isLoading}`, make: () => gap(talk, item) };
   if (item.kind === "presence") return { key, mark: `${item.version}`, make: () => note(presence(item)) };
@@ -182,10 +195,27 @@ function itemRow(talk, item, follows) {
 function message(item, follows, extra) {
   const name = follows
     ? el("span", { class: "sr", text: `${item.from} ` })
-    : el("button", { type: "button", class: `name ${item.isMine ? "mine" : `c${colour(item.from)}`}`, tabindex: "-1", dir: "auto", text: item.from, "data-nick": item.from });
+    : el("button", {
+        type: "button",
+        class: `name ${item.isMine ? "mine" : `c${colour(item.from)}`}`,
+        tabindex: "-1",
+        dir: "auto",
+        text: item.from,
+        "data-nick": item.from,
+      });
   const clock = el("time", { datetime: item.at.toISOString(), title: moment(item.at), text: time(item.at) });
   const text = el("p", { class: "text", dir: "auto" }, ...withLinks(item.text));
-  const node = el("div", { class: `message ${follows ? "follows" : "head"} ${extra}`.trimEnd(), "data-from": item.from, "data-seq": item.seq }, clock, name, text);
+  const node = el(
+    "div",
+    {
+      class: `message ${follows ? "follows" : "head"} ${extra}`.trimEnd(),
+      "data-from": item.from,
+      "data-seq": item.seq,
+    },
+    clock,
+    name,
+    text,
+  );
   if (item.isMine) node.dataset.mine = "";
   return node;
 }
@@ -195,9 +225,18 @@ function unconfirmedRow(entry, item, follows) {
     const node = message(item, follows, entry.isDoubtful ? "doubtful" : "unconfirmed");
     if (!entry.isDoubtful) node.append(el("span", { class: "sr", text: t("sending") }));
     else {
-      const again = el("button", { type: "button", class: "link", text: t("sendAgain"), on: { click: () => sendAgain(entry) } });
-      const away = el("button", { type: "button", class: "link", text: t("discard"), on: { click: () => discard(entry) } });
-      node.append(el("p", { class: "doubt" }, t("doubtful"), again, away));
+      const again = linkButton(t("sendAgain"), () => sendAgain(entry));
+      node.append(
+        el(
+          "p",
+          { class: "doubt" },
+          t("doubtful"),
+          " ",
+          again,
+          " · ",
+          linkButton(t("discard"), () => discard(entry)),
+        ),
+      );
     }
     return node;
   };
@@ -206,14 +245,28 @@ function unconfirmedRow(entry, item, follows) {
 
 function gap(talk, item) {
   const count = number(item.to - item.from + 1);
-  const load = el("button", { type: "button", class: "link", text: t(talk.isLoading ? "gapLoading" : "gapLoad"), on: { click: () => loadGap(talk, item) } });
-  load.disabled = talk.isLoading;
-  return el("div", { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to }, el("span", { text: t("gap", { count }) }), load);
+  const load = linkButton(t(talk.isLoading ? "gapLoading" : "gapLoad"), () => loadGap(talk, item));
+  load.toggleAttribute("disabled", talk.isLoading);
+  return el(
+    "div",
+    { class: "note gap", "data-from-seq": item.from, "data-to-seq": item.to },
+    t("gap", { count }),
+    " ",
+    load,
+  );
 }
 
-const note = (text, ...more) => el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more);
+const note = (text, ...more) =>
+  el("div", { class: "note" }, el("span", { text, dir: "auto" }), ...more.flatMap((node) => [" ", node]));
+const linkButton = (text, click) => el("button", { type: "button", class: "link", text, on: { click } });
 const separator = (kind, text) => el("div", { class: `separator ${kind}`, role: "separator" }, el("span", { text }));
-const invitation = (first, second = "") => el("div", { class: "invitation" }, el("p", { text: first }), second ? el("p", { class: "muted", text: second }) : null);
+const invitation = (first, second = "") =>
+  el(
+    "div",
+    { class: "invitation" },
+    el("p", { text: first }),
+    second ? el("p", { class: "muted", text: second }) : null,
+  );
 
 /** "jun, mina and 12 others came in · kim left". */
 function presence({ came, went, renamed }) {
@@ -260,9 +313,9 @@ function scrolled() {
   seen();
 }
 
-/** A page that doesn't fill the view can't be scrolled, so the one before it is fetched at once. */
+/** Near the top without having scrolled there, as when a page is too short to scroll: the one before it is fetched at once. */
 function fillWindow(talk) {
-  if (talk.epoch && log.scrollHeight <= log.clientHeight + EDGE_PX / 2) loadOlder(talk);
+  if (talk.epoch && log.scrollTop < EDGE_PX / 2) loadOlder(talk);
 }
 
 function seen() {

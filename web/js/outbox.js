@@ -3,7 +3,7 @@
 // may not have arrived is shown as such, and its sender decides.
 
 import { connection, isOnline } from "./session.js";
-import { changed, ensurePerson, isMe, state } from "./store.js";
+import { changed, ensurePerson, state, wasMe } from "./store.js";
 import { tab } from "./storage.js";
 
 const UNKNOWN_RETRY_MS = 1_000;
@@ -65,14 +65,15 @@ export function discard(entry) {
 
 /**
  * An event has come: if it is what one of mine became, that one is confirmed. After a reconnect the event can come before
- * the reply that names its `seq`; then who and what has to do.
+ * the reply that names its `seq`; then who and what has to do. Says whether it was one of mine.
  */
 export function recognise(talk, event) {
-  if (talk.unconfirmed.length === 0 || event.ev !== "said" || !isMe(event.from)) return;
+  if (talk.unconfirmed.length === 0 || event.ev !== "said" || !wasMe(event.from)) return false;
   const found =
     talk.unconfirmed.find((entry) => entry.seq === event.seq) ??
     talk.unconfirmed.find((entry) => entry.seq === 0 && entry.isSent && entry.text === event.text);
   if (found) discard(found);
+  return found !== undefined;
 }
 
 /** These events will come by `history`, if at all. */

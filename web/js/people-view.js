@@ -13,12 +13,17 @@ const entries = new Map();
 export function startPeople() {
   watch(["open", "people", "me"], show);
   onLanguage(() => changed("people"));
-  byId("people-toggle").addEventListener("click", () => setOpen(!document.body.classList.contains("people-open"), true));
+  byId("people-toggle").addEventListener("click", () =>
+    setOpen(!document.body.classList.contains("people-open"), true),
+  );
   byId("people-close").addEventListener("click", () => setOpen(false, true));
   byId("members").addEventListener("keydown", moved);
   byId("members").addEventListener("click", ({ target }) => {
     const name = target.closest("button");
     if (name) openPersonMenu(name, name.dataset.nick);
+  });
+  document.addEventListener("pointerdown", ({ target }) => {
+    if (target instanceof Element && !target.closest("#people, #people-toggle, #menu")) closePeople();
   });
   isWide.addEventListener("change", () => setOpen(isWide.matches, false));
   setOpen(isWide.matches, false);

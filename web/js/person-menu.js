@@ -5,6 +5,7 @@ import { openNickDialog } from "./dialogs.js";
 import { byId, el } from "./dom.js";
 import { t } from "./i18n.js";
 import { fold } from "./names.js";
+import { closePeople } from "./people-view.js";
 import { goTo } from "./route.js";
 import { ensurePerson, openTalk, state } from "./store.js";
 
@@ -25,7 +26,11 @@ export function startPersonMenu() {
 /** @param {HTMLElement} anchor @param {string} nick */
 export function openPersonMenu(anchor, nick) {
   opener = anchor;
-  menu.replaceChildren(...entries(nick).map(([label, act]) => el("button", { type: "button", role: "menuitem", text: label, on: { click: () => run(act) } })));
+  menu.replaceChildren(
+    ...entries(nick).map(([label, act]) =>
+      el("button", { type: "button", role: "menuitem", text: label, on: { click: () => run(act) } }),
+    ),
+  );
   menu.setAttribute("aria-label", t("menuOf", { name: nick }));
   menu.hidden = false;
   place(anchor.getBoundingClientRect());
@@ -50,6 +55,7 @@ function place({ left, top, bottom }) {
 
 function run(act) {
   close(true);
+  closePeople();
   act();
 }
 

@@ -39,7 +39,8 @@ function showList() {
   for (const link of links) link.tabIndex = link === stop ? 0 : -1;
 }
 
-const entry = () => el("li", {}, el("a", {}, el("span", { class: "label", dir: "auto" }), el("span", { class: "badge" })));
+const entry = () =>
+  el("li", {}, el("a", {}, el("span", { class: "label", dir: "auto" }), el("span", { class: "badge" })));
 
 function update(li, talk) {
   const [link] = li.children;
@@ -48,7 +49,9 @@ function update(li, talk) {
   link.href = addressOf(talk);
   link.dataset.talk = talk.key;
   link.dataset.kind = talk.kind;
-  link.className = [talk.unread > 0 && !isOpen ? "unread" : "", talk.isCalled ? "called" : "", talk.phase].join(" ").trim();
+  link.className = [talk.unread > 0 && !isOpen ? "unread" : "", talk.isCalled ? "called" : "", talk.phase]
+    .join(" ")
+    .trim();
   if (isOpen) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
   if (label.textContent !== talk.name) label.textContent = talk.name;

@@ -6,15 +6,18 @@ import { Refusal } from "./connection.js";
 import { fold, mentions } from "./names.js";
 import * as outbox from "./outbox.js";
 import { goTo } from "./route.js";
-import { connection } from "./session.js";
+import { connection, isOnline } from "./session.js";
 import * as store from "./store.js";
 import { changed, isMe, keyOf, room, state, Talk } from "./store.js";
 import { local } from "./storage.js";
 
 const PAGE = 100;
-const GAP_PAGE = 1000;
+const REMEMBER_WITHIN_MS = 500;
+const GAP_PAGE = 400;
 /** A crowd that changes is asked for its names once it has calmed down a little. */
 const WHO_AFTER_MS = 1_500;
+/** After a reconnect the others may be on their way back, too. Only who isn't by then has left. */
+const RETURN_WITHIN_MS = 30_000;
 
 // --- The list of rooms, remembered ---
 
@@ -25,10 +28,23 @@ export function restoreRooms() {
     talk.known = { epoch, read };
     state.talks.set(talk.key, talk);
   }
+  addEventListener("pagehide", remember);
+}
+
+let rememberTimer = 0;
+
+/** What has been read changes with each message of a busy room, and writing it down is not free. */
+function rememberSoon() {
+  rememberTimer ||= setTimeout(remember, REMEMBER_WITHIN_MS);
 }
 
 function remember() {
-  local.set("rooms", store.rooms().map(({ name, epoch, read, known }) => (epoch ? { name, epoch, read } : { name, ...known })));
+  clearTimeout(rememberTimer);
+  rememberTimer = 0;
+  local.set(
+    "rooms",
+    store.rooms().map(({ name, epoch, read, known }) => (epoch ? { name, epoch, read } : { name, ...known })),
+  );
 }
 
 // --- Entering and leaving ---
@@ -60,7 +76,7 @@ export function enterOpenly(name) {
   const talk = room(name) ?? new Talk("room", name);
   state.talks.set(talk.key, talk);
   changed("talks");
-  if (state.link.phase === "online" && talk.phase !== "in") join(talk).then(remember, () => {});
+  if (isOnline() && talk.phase !== "in") join(talk).then(remember, () => {});
   return talk;
 }
 
@@ -75,6 +91,7 @@ async function join(talk) {
     throw refusal;
   }
   const isFirst = !talk.epoch;
+  const before = talk.members;
   Object.assign(talk, { phase: "in", refusal: null, name: reply.room, epoch: reply.epoch, topic: reply.topic });
   setMembers(talk, reply);
   if (isFirst) {
@@ -91,8 +108,22 @@ async function join(talk) {
       countUnread(talk);
     });
   }
+  if (!isFirst) expectBack(talk, before);
   remember();
   changed("talks", "people", "log");
+}
+
+/** Who was here before a lost connection and isn't now is not yet said to have left: a restart has cut off everybody. */
+function expectBack(talk, before) {
+  if (!before || !talk.members) return;
+  for (const nick of talk.members) if (!before.has(nick) && !isMe(nick)) talk.timeline.presence("came", nick);
+  talk.expected = new Set([...before].filter((nick) => !talk.members.has(nick) && !isMe(nick)));
+  clearTimeout(talk.returnTimer);
+  talk.returnTimer = setTimeout(() => {
+    for (const nick of talk.expected) talk.timeline.presence("went", nick);
+    talk.expected.clear();
+    changed("log");
+  }, RETURN_WITHIN_MS);
 }
 
 async function refusedEntry(talk, refusal) {
@@ -133,8 +164,8 @@ export const list = async () => (await connection.request("rooms", { limit: 200 
 
 /** Shows a talk. @param {Talk|null} talk */
 export function open(talk) {
+  if (state.open === (talk?.key ?? "")) return;
   const before = store.openTalk();
-  if (before === (talk ?? undefined)) return;
   if (before) {
     before.isAtBottom = true;
     before.fresh = null;
@@ -168,7 +199,7 @@ export function markRead(talk) {
   talk.isCalled = false;
   if (talk.kind === "room" && talk.phase === "in") {
     talk.read = talk.timeline.seq;
-    remember();
+    rememberSoon();
   }
   changed("talks");
 }
@@ -195,10 +226,9 @@ export async function loadLatest(talk) {
 /** The page before the window. @param {Talk} talk */
 export async function loadOlder(talk) {
   const { timeline } = talk;
-  if (talk.kind !== "room" || talk.isLoading || timeline.atStart || talk.phase !== "in") return;
+  if (talk.kind !== "room" || talk.isLoading || timeline.atStart || talk.phase !== "in" || !isOnline()) return;
   await loading(talk, async () => {
     const page = await connection.request("history", { room: talk.name, before: timeline.oldest, limit: PAGE });
-    if (page.epoch !== talk.epoch) return;
     timeline.prepend(page.events, page.first, isMine);
     if (!talk.isAtBottom) timeline.trimEnd();
   });
@@ -207,10 +237,9 @@ export async function loadOlder(talk) {
 /** The page after a window that has let go of its end. @param {Talk} talk */
 export async function loadNewer(talk) {
   const { timeline } = talk;
-  if (talk.isLoading || timeline.atEnd) return;
+  if (talk.isLoading || timeline.atEnd || !isOnline()) return;
   await loading(talk, async () => {
     const page = await connection.request("history", { room: talk.name, after: timeline.newest, limit: PAGE });
-    if (page.epoch !== talk.epoch) return;
     timeline.extend(page.events, page.seq, isMine);
     timeline.trimStart();
   });
@@ -231,8 +260,9 @@ async function loading(talk, work) {
   try {
     await work();
   } catch (refusal) {
-    // A lost connection is shown by its own bar, and scrolling asks again.
     if (!(refusal instanceof Refusal)) throw refusal;
+    // A lost connection is shown by its own bar, and asked again after it. Anything else won't get better by asking.
+    if (refusal.code !== "lost") talk.timeline.atStart = true;
   } finally {
     talk.isLoading = false;
     changed("log");
@@ -265,7 +295,7 @@ const heard = {
     if (isMe(nick) || talk.members?.has(nick)) return;
     talk.members?.add(nick);
     talk.count += 1;
-    talk.timeline.presence("came", nick);
+    if (!talk.expected.delete(nick)) talk.timeline.presence("came", nick);
     changed("people", "log");
   },
 
@@ -310,10 +340,9 @@ export function hear(event) {
 }
 
 function happened(talk, event) {
-  const mine = isMine(event);
+  const mine = outbox.recognise(talk, event) || isMine(event);
   if (event.ev === "topic") talk.topic = event.text;
   const isNews = event.seq > talk.timeline.seq;
-  outbox.recognise(talk, event);
   talk.timeline.append(event, mine);
   if (isNews && event.ev === "said" && !mine) arrived(talk, event);
   trim(talk);
@@ -332,7 +361,8 @@ function arrived(talk, event) {
   announce(talk, event);
   if (store.isSeen(talk)) return;
   // The page is in the background: whoever comes back to it sees where the new begins.
-  if (document.hidden && talk.key === state.open && talk.unread === 0) talk.fresh = talk.timeline.items.at(-1)?.id ?? null;
+  if (document.hidden && talk.key === state.open && talk.unread === 0)
+    talk.fresh = talk.timeline.items.at(-1)?.id ?? null;
   talk.unread += 1;
   talk.isCalled ||= talk.kind === "person" || mentions(event.text, state.me.nick);
 }

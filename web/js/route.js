@@ -22,7 +22,9 @@ export function parse(hash) {
 export function parseTalk(rest) {
   if (rest === "") return { view: "none" };
   if (rest === "/") return { view: "list" };
-  return rest.startsWith("@") ? { view: "talk", kind: "person", name: rest.slice(1) } : { view: "talk", kind: "room", name: rest };
+  return rest.startsWith("@")
+    ? { view: "talk", kind: "person", name: rest.slice(1) }
+    : { view: "talk", kind: "room", name: rest };
 }
 
 /** @param {{kind: string, name: string}} talk */

@@ -31,6 +31,8 @@ export function startSession(listeners) {
   const parked = local.get("parked");
   const mine = tab.get("resume") ?? parked;
   tab.set("resume", mine);
+  // Until the server has confirmed it: who I was is who I most likely am.
+  setNick(tab.get("nick") ?? local.get("nick") ?? "");
   if (parked === mine) local.set("parked", null);
   addEventListener("pagehide", () => local.set("parked", tab.get("resume")));
   addEventListener("pageshow", ({ persisted }) => {

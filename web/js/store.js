@@ -16,18 +16,21 @@ export const state = {
   open: "",
 };
 
-/** All names that I have had here: my own messages of before a change of name are still mine. */
+/** All names that I have had here. Somebody else may have one of them by now. */
 const myNames = new Set();
 
 /** @param {string} nick */
 export function setNick(nick) {
   state.me.nick = nick;
-  myNames.add(nick);
+  if (nick) myNames.add(nick);
   changed("me", "talks", "people");
 }
 
 /** @param {string} nick */
-export const isMe = (nick) => myNames.has(nick);
+export const isMe = (nick) => nick === state.me.nick;
+
+/** Was it me, under this or an earlier name? Only for what there is another reason to take for mine. @param {string} nick */
+export const wasMe = (nick) => myNames.has(nick);
 
 /** One conversation: a room, or a person. */
 export class Talk {
@@ -42,6 +45,8 @@ export class Talk {
     /** Where it isn't known who is here, because they are too many, `null`. @type {Set<string>|null} */
     this.members = null;
     this.count = 0;
+    /** Who was here before the connection was lost, and may be coming back. @type {Set<string>} */
+    this.expected = new Set();
     this.topic = "";
     this.epoch = "";
     this.unread = 0;
@@ -59,6 +64,10 @@ export class Talk {
     /** @type {import("./outbox.js").Unconfirmed[]} */
     this.unconfirmed = [];
     this.draft = "";
+    /** Why the draft is there, if it is something that was refused. */
+    this.reason = "";
+    this.whoTimer = 0;
+    this.returnTimer = 0;
   }
 
   get key() {
@@ -113,6 +122,9 @@ export function changed(/** @type {Topic[]} */ ...topics) {
   }
   for (const topic of topics) dirty.add(topic);
 }
+
+// A frame that was asked for doesn't come any more once the page is hidden.
+document.addEventListener("visibilitychange", () => document.hidden && refresh());
 
 function refresh() {
   const now = dirty;

@@ -6,8 +6,8 @@
 
 /** Messages that a window holds before it lets go of the far end. */
 export const WINDOW_MAX = 500;
-/** While somebody reads above, this much more may gather below before the window lets go of its end. */
-const GATHER_MAX = 1000;
+/** While somebody reads above, this many may gather before the window lets go of its end. */
+const GATHER_MAX = 600;
 
 /** Events that are shown. Others (of lobbies and shows) only move `seq`. */
 const SHOWN = new Set(["said", "topic", "capacity", "created"]);

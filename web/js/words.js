@@ -29,7 +29,6 @@ export const WORDS = {
     languageName: "한국어",
     places: "방",
     rooms: "방",
-    people: "사람",
     here: "지금 여기",
     skip: "메시지 쓰기로 건너뛰기",
     join: "방 들어가기",
@@ -54,7 +53,8 @@ export const WORDS = {
     helpTitle: "도움말",
     helpKeys: "키보드",
     helpCommands: "메시지 창의 명령",
-    helpAbout: "방 주소를 보내면 누구나 바로 들어올 수 있어요. 터미널에서는 nc나 telnet으로 같은 방에서 이야기할 수 있어요.",
+    helpAbout:
+      "방 주소를 보내면 누구나 바로 들어올 수 있어요. 터미널에서는 nc나 telnet으로 같은 방에서 이야기할 수 있어요.",
     key_write: "메시지 쓰기",
     key_escape: "돌아가기, 닫기",
     key_enter: "보내기",
@@ -78,8 +78,6 @@ export const WORDS = {
     message: "메시지 보내기",
     mention: "이름 부르기",
     menuOf: ({ name }) => `${name} 메뉴`,
-    today: "오늘",
-    yesterday: "어제",
     fresh: "여기부터 새 메시지",
     newMessages: ({ count }) => `새 메시지 ${count}개`,
     toNow: "맨 아래로",
@@ -141,13 +139,18 @@ export const WORDS = {
     arg_room: "방",
     arg_text: "내용",
     needs: ({ usage }) => `이렇게 적어 주세요: ${usage}`,
-    unknownCommand: ({ name }) => `${eun(name)} 없는 명령이에요. /help로 볼 수 있어요. /로 시작하는 말은 //로 적어 주세요.`,
+    unknownCommand: ({ name }) =>
+      `${eun(name)} 없는 명령이에요. /help로 볼 수 있어요. /로 시작하는 말은 //로 적어 주세요.`,
     notWhileAway: "연결이 끊겨 있어요. 이어지면 다시 해 주세요.",
     notHere: "여기서는 쓸 수 없는 명령이에요.",
     error_bad_text: "보이는 글자가 없어서 보내지 않았어요.",
-    error_bad_name: ({ name }) => (name ? `‘${name}’에는 쓸 수 없는 글자가 있어요. 글자, 숫자, - _ . 만 써 주세요.` : "이름에는 글자, 숫자, - _ . 만 쓸 수 있어요."),
+    error_bad_name: ({ name }) =>
+      name
+        ? `‘${name}’에는 쓸 수 없는 글자가 있어요. 글자, 숫자, - _ . 만 써 주세요.`
+        : "이름에는 글자, 숫자, - _ . 만 쓸 수 있어요.",
     error_bad_name_empty: "이름을 적어 주세요.",
-    error_nick_taken: ({ name }) => `${eun(name)} 이미 누가 쓰고 있거나, 비슷하게 보이는 이름이 있어요. 다른 이름을 골라 주세요.`,
+    error_nick_taken: ({ name }) =>
+      `${eun(name)} 이미 누가 쓰고 있거나, 비슷하게 보이는 이름이 있어요. 다른 이름을 골라 주세요.`,
     error_no_such_room: ({ room }) => `${iraneun(room)} 방은 없어요.`,
     error_no_such_nick: ({ name }) => `${name} 님은 지금 여기 없어요. 들어오면 다시 보내 보세요.`,
     error_not_a_member: ({ room }) => `${room} 방에 들어가 있지 않아요. 먼저 들어가 주세요.`,
@@ -167,7 +170,6 @@ export const WORDS = {
     languageName: "English",
     places: "Rooms",
     rooms: "Rooms",
-    people: "People",
     here: "Here now",
     skip: "Skip to writing a message",
     join: "Join a room",
@@ -216,8 +218,6 @@ export const WORDS = {
     message: "Message",
     mention: "Mention",
     menuOf: ({ name }) => `Menu for ${name}`,
-    today: "Today",
-    yesterday: "Yesterday",
     fresh: "New from here",
     newMessages: ({ count }) => `${count} new`,
     toNow: "Latest",
@@ -225,7 +225,8 @@ export const WORDS = {
     loadingOlder: "Getting older messages",
     olderGone: "Older messages are no longer kept",
     quietRoom: "Nobody has said anything yet. Say hello.",
-    quietDirect: ({ name }) => `Only you and ${name} see this. The server doesn’t keep it, and it is gone when this tab is closed.`,
+    quietDirect: ({ name }) =>
+      `Only you and ${name} see this. The server doesn’t keep it, and it is gone when this tab is closed.`,
     introGuest: ({ nick, name }) => `This is ${name}, and you are ${nick}.`,
     introPick: "Pick a name",
     nowhere: "You are in no room yet.",
@@ -279,11 +280,15 @@ export const WORDS = {
     arg_room: "room",
     arg_text: "text",
     needs: ({ usage }) => `Write it like this: ${usage}`,
-    unknownCommand: ({ name }) => `There is no ${name}. /help lists the commands; to say something that starts with /, write //.`,
+    unknownCommand: ({ name }) =>
+      `There is no ${name}. /help lists the commands; to say something that starts with /, write //.`,
     notWhileAway: "The connection is lost. Try this again when it is back.",
     notHere: "That command has no use here.",
     error_bad_text: "Nothing of it can be seen, so it was not sent.",
-    error_bad_name: ({ name }) => (name ? `“${name}” has something that a name can’t. Use letters, digits, - _ and .` : "A name has letters, digits, - _ and ."),
+    error_bad_name: ({ name }) =>
+      name
+        ? `“${name}” has something that a name can’t. Use letters, digits, - _ and .`
+        : "A name has letters, digits, - _ and .",
     error_bad_name_empty: "Type a name.",
     error_nick_taken: ({ name }) => `Somebody is ${name} already, or has a name that looks like it. Pick another.`,
     error_no_such_room: ({ room }) => `There is no room ${room}.`,

@@ -35,7 +35,7 @@ fn run(rooms: u64, events_each: u64) {
             at: Timestamp(1_795_168_800_123),
             event: Event::Said { from: from.clone(), text: text.clone(), once: None },
         };
-        Arc::new(Record::new((first..first + events_each).map(entry).collect()))
+        Arc::new(Record::new((first..first + events_each).map(entry).collect::<Vec<_>>()))
     };
     let rounds = EVENTS / rooms / events_each;
     let (mut calls, mut called) = (Duration::ZERO, 0u32);

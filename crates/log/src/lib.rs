@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use madang_room::{Entry, RoomName, Seq, Timestamp};
+use smallvec::SmallVec;
 
 pub use epoch::{EPOCHS_MAX, Epoch, Epochs};
 pub use faulty::{Control, FaultyLog};
@@ -55,12 +56,14 @@ pub struct Retention {
 /// What one wake brought to a room: at least one entry, without a gap between them. Stored and shared whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    entries: Vec<Entry>,
+    /// Most wakes bring one: it needs no memory of its own.
+    entries: SmallVec<[Entry; 1]>,
 }
 
 impl Record {
     /// Wraps entries whose `seq` go up by one. Panics where there is none or one is missing: that is a bug.
-    pub fn new(entries: Vec<Entry>) -> Record {
+    pub fn new(entries: impl Into<SmallVec<[Entry; 1]>>) -> Record {
+        let entries = entries.into();
         assert!(!entries.is_empty(), "a record has at least one entry");
         assert!(
             entries.windows(2).all(|pair| pair[1].seq == pair[0].seq.next()),
@@ -95,7 +98,7 @@ impl Record {
             return self;
         }
         let trimmed = self.entries.partition_point(|entry| entry.seq < first);
-        Arc::new(Record::new(self.entries[trimmed..].to_vec()))
+        Arc::new(Record::new(&self.entries[trimmed..]))
     }
 }
 

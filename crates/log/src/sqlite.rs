@@ -18,6 +18,7 @@ use std::time::Duration;
 use madang_room::{RoomName, Seq};
 
 use self::adopt::Other;
+use self::batch::{Fact, Snapshot};
 use self::queue::{Call, Ending, Queue};
 use self::reader::Reader;
 use self::writer::Writer;
@@ -48,6 +49,8 @@ pub const COMMIT_EVENTS: usize = 4096;
 pub const QUEUE_CALLS_MAX: usize = 65_536;
 /// Bytes in memory of what waits for a file's writer, at most; as [`QUEUE_CALLS_MAX`]. Also what a full disk costs.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Calls that a list keeps room for when it has been emptied: what one bad second needed is given back.
+const SPARE_CALLS: usize = 256;
 /// How often writing is tried again while it fails.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
@@ -240,7 +243,8 @@ impl Log for SqliteLog {
     }
 
     fn snapshot(&mut self, room: &RoomName, seq: Seq, state: String, trim: Trim) {
-        if let Err(why) = self.shared.queue.push(Call::Snapshot { room: room.clone(), seq, state, trim }) {
+        let snapshot = Box::new(Snapshot { seq, state, trim });
+        if let Err(why) = self.shared.queue.push(Call::Snapshot { room: room.clone(), snapshot }) {
             tracing::debug!(%room, %why, "a snapshot was not taken, the older one stays");
         }
     }
@@ -251,7 +255,8 @@ impl Log for SqliteLog {
     }
 
     fn remember(&mut self, key: String, value: Option<String>) {
-        if let Err(why) = self.shared.queue.push(Call::Remember { key: key.clone(), value }) {
+        let fact = Box::new(Fact { key: key.clone(), value });
+        if let Err(why) = self.shared.queue.push(Call::Remember(fact)) {
             tracing::error!(key, %why, "a fact is not kept");
         }
     }

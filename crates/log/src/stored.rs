@@ -9,6 +9,7 @@ use std::borrow::Cow;
 
 use madang_room::{Entry, Event, Key, NameError, Nick, Once, Seq, SessionId, Text, TextError, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::Record;
 
@@ -85,7 +86,7 @@ impl StoredRow<'_> {
             return Err(DecodeError::Positions);
         }
         let entries = stored.e.into_iter().zip(self.first.0..).map(|(entry, seq)| entry.parse(Seq(seq)));
-        Ok(Record::new(entries.collect::<Result<_, _>>()?))
+        Ok(Record::new(entries.collect::<Result<SmallVec<_>, _>>()?))
     }
 }
 
@@ -292,7 +293,7 @@ mod tests {
         ) {
             let entries = events.into_iter().zip(first..);
             let record = Record::new(
-                entries.map(|((at, event), seq)| Entry { seq: Seq(seq), at: Timestamp(at), event }).collect(),
+                entries.map(|((at, event), seq)| Entry { seq: Seq(seq), at: Timestamp(at), event }).collect::<Vec<_>>(),
             );
             let mut body = b"left over".to_vec();
             encode(&record, &mut body);

@@ -18,13 +18,14 @@ pub struct Chat {
     creator: Option<SessionId>,
     topic: Option<Text>,
     capacity: Option<u32>,
-    said_once: SaidOnce,
+    /// Most rooms have none.
+    said_once: Option<Box<SaidOnce>>,
 }
 
 impl Chat {
     /// A room in which nothing has happened yet.
     pub fn new(name: RoomName) -> Chat {
-        Chat { name, creator: None, topic: None, capacity: None, said_once: SaidOnce::default() }
+        Chat { name, creator: None, topic: None, capacity: None, said_once: None }
     }
 
     /// The room's name.
@@ -92,7 +93,7 @@ impl Chat {
     fn decide_say(&self, text: &Text, key: Option<&Key>, actor: &Actor) -> Result<Decision, Refusal> {
         self.check_member(actor)?;
         let once = key.map(|key| Box::new(Once { session: actor.session, key: key.clone() }));
-        match once.as_ref().and_then(|once| self.said_once.find(once)) {
+        match once.as_ref().and_then(|once| self.said_once.as_ref()?.find(once)) {
             Some(said) if said.fingerprint == fingerprint(text) => Ok(Decision::Already(said.seq)),
             Some(_) => Err(Refusal::KeyReused { key: key.map_or("", Key::as_str).to_owned() }),
             None => record(Event::Said { from: actor.nick.clone(), text: text.clone(), once }),
@@ -117,7 +118,8 @@ impl Chat {
             Event::Created { by, .. } => self.creator = Some(*by),
             Event::Said { text, once, .. } => {
                 if let Some(once) = once {
-                    self.said_once.insert((**once).clone(), Said { seq, fingerprint: fingerprint(text) });
+                    let said_once = self.said_once.get_or_insert_default();
+                    said_once.insert((**once).clone(), Said { seq, fingerprint: fingerprint(text) });
                 }
             }
             Event::Topic { text, .. } => self.topic = Some(text.clone()),
@@ -127,7 +129,10 @@ impl Chat {
 
     /// Forgets the keys of events before `first`, which the log no longer keeps.
     pub fn trim(&mut self, first: Seq) {
-        self.said_once.trim(first);
+        self.said_once.take_if(|said_once| {
+            said_once.trim(first);
+            said_once.in_order.is_empty()
+        });
     }
 
     /// The state in its stored form.
@@ -136,7 +141,7 @@ impl Chat {
             creator: self.creator.map(|id| id.to_string()),
             topic: self.topic.as_ref().map(Text::to_string),
             capacity: self.capacity,
-            keys: self.said_once.save(),
+            keys: self.said_once.as_ref().map_or_else(Vec::new, |said_once| said_once.save()),
         }
     }
 
@@ -149,7 +154,10 @@ impl Chat {
             creator: creator.map_or(Some(None), |id| id.map(Some))?,
             topic: topic.map_or(Some(None), |text| text.map(Some))?,
             capacity: saved.capacity,
-            said_once: SaidOnce::load(&saved.keys)?,
+            said_once: match saved.keys.as_slice() {
+                [] => None,
+                keys => Some(Box::new(SaidOnce::load(keys)?)),
+            },
         })
     }
 }

@@ -9,6 +9,7 @@ use madang_log::Record;
 use madang_room::{Entry, Event, Presence, RoomName, Seq};
 use madang_wire::websocket::text_frame;
 use madang_wire::{Happening, json, socketio, sse, text};
+use smallvec::SmallVec;
 
 use crate::metrics::Metrics;
 use crate::placement::ConnRef;
@@ -74,7 +75,7 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) place: Place,
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: SmallVec<[Item; 1]>,
     /// The events among the items, as the log has them, too.
     record: Option<Arc<Record>>,
     encoded: [OnceLock<Encoded>; Form::COUNT],
@@ -91,10 +92,11 @@ pub(crate) struct Encoded {
 impl Batch {
     pub(crate) fn new(
         place: Place,
-        items: Vec<Item>,
+        items: impl Into<SmallVec<[Item; 1]>>,
         record: Option<Arc<Record>>,
         metrics: Arc<Metrics>,
     ) -> Batch {
+        let items = items.into();
         debug_assert!(!items.is_empty());
         Batch { place, items, record, encoded: Default::default(), metrics }
     }
@@ -154,6 +156,11 @@ impl Batch {
     /// The position before its first event.
     pub(crate) fn before(&self) -> Seq {
         self.record.as_ref().map_or(Seq::ZERO, |record| record.first().minus(1))
+    }
+
+    /// The position of its last event.
+    pub(crate) fn newest(&self) -> Option<Seq> {
+        self.record.as_ref().map(|record| record.last())
     }
 
     /// The runs of items that a member gets who came in before item `from`, left before item `until` and is `me`.

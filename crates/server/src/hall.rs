@@ -80,6 +80,7 @@ impl Hall {
     /// A session that requests have carried goes on over a socket of its own; what it is still owed goes there first.
     pub(crate) fn upgrade(&self, door: &PipeDoor, sid: SmolStr, stream: TcpStream, input: Vec<u8>) {
         if let Some(slot) = door.slot() {
+            door.hand_over();
             door.shard().send(Inbox::Upgrade { slot, sid, stream, input });
         }
     }

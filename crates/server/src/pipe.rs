@@ -20,7 +20,7 @@ const WAITING_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pipe(Arc<Shared>);
 
-/// The door's end. When it is dropped, the client is gone.
+/// The door's end. When it is dropped, the client is gone; or it goes on by another way, if that was said before.
 #[derive(Debug)]
 pub(crate) struct PipeDoor {
     shared: Arc<Shared>,
@@ -46,10 +46,12 @@ struct State {
     output: Vec<u8>,
     /// The shard says nothing more.
     output_has_ended: bool,
-    /// The shard waits to write.
+    /// The shard had more to write.
     wants_write: bool,
     /// Where the connection lives on its shard, once it does.
     slot: Option<u32>,
+    /// The client goes on by another way: what waits here is taken along.
+    is_handed_over: bool,
 }
 
 /// A new pipe to a connection on the shard of that mailbox.
@@ -95,16 +97,14 @@ impl Pipe {
             state.output.extend_from_slice(&slice[..bytes]);
             written += bytes;
         }
+        // Under the same lock: a client that fetches right after this must know that there is more.
+        state.wants_write = written < slices.iter().map(|slice| slice.len()).sum();
         drop(state);
         if written == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.0.changed.notify_one();
         Ok(written)
-    }
-
-    pub(crate) fn want_write(&self, wanted: bool) {
-        self.0.lock().wants_write = wanted;
     }
 
     /// Nothing more will be written.
@@ -191,6 +191,11 @@ impl PipeDoor {
         &self.shard
     }
 
+    /// The client goes on by another way, which its shard has been told of. Nothing is fetched any more.
+    pub(crate) fn hand_over(&self) {
+        self.shared.lock().is_handed_over = true;
+    }
+
     /// Waits until there may be something to fetch. One at a time may wait.
     pub(crate) async fn changed(&self) {
         self.shared.changed.notified().await;
@@ -212,8 +217,57 @@ impl PipeDoor {
 impl Drop for PipeDoor {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        if state.is_handed_over {
+            return;
+        }
         state.input_has_ended = true;
         state.output = Vec::new();
         self.wake(state, true, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::Driver;
+
+    fn write(pipe: &Pipe, bytes: &[u8]) -> io::Result<usize> {
+        pipe.write(&[IoSlice::new(bytes)])
+    }
+
+    #[test]
+    fn what_goes_in_comes_out_and_ends_are_seen() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        let mut buffer = [0; 4];
+        assert_eq!(pipe.read(&mut buffer).unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(door.send(b"hello"));
+        assert_eq!((pipe.read(&mut buffer).unwrap(), &buffer), (4, b"hell"));
+        assert_eq!((pipe.read(&mut buffer).unwrap(), buffer[0]), (1, b'o'));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Nothing);
+        write(&pipe, b"bye").unwrap();
+        pipe.finish();
+        assert_eq!(door.fetch(|waiting| waiting.len() - 1), Fetched::Bytes(b"by".to_vec()));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Bytes(b"e".to_vec()));
+        assert_eq!(door.fetch(<[u8]>::len), Fetched::Ended);
+        drop(door);
+        assert_eq!(pipe.read(&mut buffer).unwrap(), 0, "the client has gone");
+    }
+
+    #[test]
+    fn a_full_pipe_takes_no_more_until_something_is_fetched_and_then_says_so() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        pipe.attach(7);
+        let much = vec![b'x'; WAITING_BYTES_MAX + 1];
+        assert_eq!(write(&pipe, &much).unwrap(), WAITING_BYTES_MAX);
+        assert_eq!(write(&pipe, b"x").unwrap_err().kind(), ErrorKind::WouldBlock);
+        assert!(driver.received().is_none());
+        door.fetch(|_| 1);
+        let woken = driver.received();
+        assert!(matches!(woken, Some(Inbox::Ready { slot: 7, writable: true, .. })));
+        assert_eq!(write(&pipe, b"x").unwrap(), 1);
+        door.fetch(|_| 1);
+        assert!(driver.received().is_none(), "nothing was left over this time");
     }
 }

@@ -40,7 +40,7 @@ impl Placement {
     }
 
     pub(crate) fn of_nick(&self, nick: &Nick) -> ShardId {
-        self.pick(nick.key().as_str())
+        self.pick(nick.key())
     }
 
     pub(crate) fn of_session(&self, session: SessionId) -> ShardId {

@@ -16,7 +16,7 @@ use crate::config::{Config, Service};
 use crate::driver::{Driver, Inbox, Mailbox};
 use crate::hall::Hall;
 use crate::http::HttpDoor;
-use crate::message::{DirectoryMessage, Message};
+use crate::message::{DirectoryMessage, Message, Person};
 use crate::metrics::Metrics;
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
@@ -241,12 +241,14 @@ fn sink(mailbox: Mailbox) -> Sink {
 /// Tells the owners of sessions and nicknames who may come back for what.
 fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes: &[Mailbox], clock: Clock) {
     for (session, nick) in facts.iter().filter_map(|(key, value)| read_keepsake(key, value)) {
+        let owners = [placement.of_session(session), placement.of_nick(&nick)];
+        let person = Arc::new(Person { nick, session });
         let restore = [
-            (placement.of_session(session), DirectoryMessage::RestoreSession { session, nick: nick.clone() }),
-            (placement.of_nick(&nick), DirectoryMessage::RestoreNick { session, nick }),
+            (owners[0], DirectoryMessage::RestoreSession { person: person.clone() }),
+            (owners[1], DirectoryMessage::RestoreNick { person }),
         ];
         for (shard, message) in restore {
-            let message = Message::Directory(Box::new(message));
+            let message = Message::Directory(message);
             mailboxes[usize::from(shard.0)].send(Inbox::Messages(vec![message]));
         }
     }
@@ -257,7 +259,7 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
         let to = &mailboxes[usize::from(placement.of_session(session).0)];
         let restore = DirectoryMessage::RestoreTrail { session, trail, until };
         let mut messages = vec![Message::Forget { key: key.clone() }];
-        messages.extend((now < until).then(|| Message::Directory(Box::new(restore))));
+        messages.extend((now < until).then(|| Message::Directory(restore)));
         to.send(Inbox::Messages(messages));
     }
 }

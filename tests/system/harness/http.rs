@@ -39,7 +39,7 @@ impl Http {
     pub(crate) fn send(&mut self, first: &str, headers: &[&str], body: &str) {
         let mut request = format!("{first} HTTP/1.1\r\nHost: {}\r\n", self.host);
         headers.iter().for_each(|header| request += &format!("{header}\r\n"));
-        if !body.is_empty() {
+        if !body.is_empty() || first.starts_with("POST") {
             request += &format!("Content-Length: {}\r\n", body.len());
         }
         self.send_bytes(format!("{request}\r\n{body}").as_bytes());
@@ -52,6 +52,12 @@ impl Http {
 
     pub(crate) fn get(&mut self, path: &str) -> Response {
         self.ask(&format!("GET {path}"), &[], "")
+    }
+
+    /// Asks for another host than the one that it is connected to.
+    pub(crate) fn ask_as(mut self, host: &str, first: &str) -> Response {
+        host.clone_into(&mut self.host);
+        self.ask(first, &[], "")
     }
 
     pub(crate) fn post_json(&mut self, path: &str, body: &Value) -> Response {
@@ -108,6 +114,15 @@ impl Http {
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.reader.fill_buf(), Ok([]))
             || matches!(self.reader.fill_buf(), Err(error) if error.kind() == ErrorKind::ConnectionReset)
+    }
+
+    /// Reads and drops what is left up to the end.
+    pub(crate) fn ends(&mut self) -> bool {
+        let mut dropped = Vec::new();
+        match self.reader.read_to_end(&mut dropped) {
+            Ok(_) => true,
+            Err(error) => error.kind() == ErrorKind::ConnectionReset,
+        }
     }
 
     pub(crate) fn finish(&self) {
@@ -203,6 +218,10 @@ impl WebSocket {
 
     pub(crate) fn is_closed(&mut self) -> bool {
         self.0.is_closed()
+    }
+
+    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
+        self.0.send_bytes(bytes);
     }
 }
 

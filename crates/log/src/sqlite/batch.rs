@@ -10,11 +10,11 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::rows::{self, RoomRow};
-use super::{COMMIT_EVENTS, journal};
+use super::{SPARE_CALLS, journal};
 use crate::{AppendError, Loaded, Record, Trim};
 
-/// The rooms that are loaded from a file.
-pub(crate) type Rooms = FxHashMap<RoomName, Room>;
+/// The rooms that are loaded from a file. Boxed, because up to half of a table's places are empty.
+pub(crate) type Rooms = FxHashMap<RoomName, Box<Room>>;
 
 /// A loaded room.
 pub(crate) struct Room {
@@ -51,8 +51,21 @@ pub(crate) struct Batch {
 
 enum Change {
     Append { room: RoomName, record: Arc<Record> },
-    Snapshot { room: RoomName, seq: Seq, state: String, trim: Trim },
-    Fact { key: String, value: Option<String> },
+    Snapshot { room: RoomName, snapshot: Box<Snapshot> },
+    Fact(Box<Fact>),
+}
+
+/// A room's state, and what it makes unnecessary.
+pub(crate) struct Snapshot {
+    pub(crate) seq: Seq,
+    pub(crate) state: String,
+    pub(crate) trim: Trim,
+}
+
+/// Something small that is kept beside the rooms; without a value it is forgotten.
+pub(crate) struct Fact {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
 }
 
 /// Why a batch was not written.
@@ -75,13 +88,13 @@ impl Batch {
         self.changes.push((room.row.id, Change::Append { room: name, record }));
     }
 
-    pub(crate) fn snapshot(&mut self, name: RoomName, room: &mut Room, seq: Seq, state: String, trim: Trim) {
+    pub(crate) fn snapshot(&mut self, name: RoomName, room: &mut Room, snapshot: Box<Snapshot>) {
         self.touch(&name, room);
-        self.changes.push((room.row.id, Change::Snapshot { room: name, seq, state, trim }));
+        self.changes.push((room.row.id, Change::Snapshot { room: name, snapshot }));
     }
 
-    pub(crate) fn remember(&mut self, key: String, value: Option<String>) {
-        self.changes.push((0, Change::Fact { key, value }));
+    pub(crate) fn remember(&mut self, fact: Box<Fact>) {
+        self.changes.push((0, Change::Fact(fact)));
     }
 
     /// Writes the room's row, which has changed.
@@ -134,7 +147,7 @@ impl Batch {
         match &written {
             Ok(_) => {
                 self.changes.clear();
-                self.changes.shrink_to(COMMIT_EVENTS);
+                self.changes.shrink_to(SPARE_CALLS);
                 self.journaled = 0;
                 for name in self.touched.drain(..) {
                     if let Some(room) = rooms.get_mut(&name) {
@@ -182,13 +195,13 @@ impl Batch {
                         events += record.entries().len() as u64;
                     }
                 }
-                Change::Snapshot { room, seq, state, trim } => {
+                Change::Snapshot { room, snapshot } => {
                     if let Some(room) = rooms.get_mut(room) {
-                        room.row.write_snapshot(db, *seq, state)?;
-                        room.row.trim(db, *seq, *trim)?;
+                        room.row.write_snapshot(db, snapshot.seq, &snapshot.state)?;
+                        room.row.trim(db, snapshot.seq, snapshot.trim)?;
                     }
                 }
-                Change::Fact { key, value } => rows::write_fact(db, key, value.as_deref())?,
+                Change::Fact(fact) => rows::write_fact(db, &fact.key, fact.value.as_deref())?,
             }
         }
         for room in self.touched.iter().filter_map(|name| rooms.get(name)) {

@@ -82,17 +82,17 @@ impl RoomRow {
     }
 
     /// Finds a room.
-    pub(crate) fn find(db: &Connection, key: &SmolStr) -> Result<Option<RoomRow>, RowError> {
+    pub(crate) fn find(db: &Connection, key: &str) -> Result<Option<RoomRow>, RowError> {
         let mut find = db.prepare_cached(
             "SELECT id, first, last, last_at, generation, epochs, crc FROM rooms WHERE key = ?1",
         )?;
-        let mut rows = find.query([key.as_str()])?;
+        let mut rows = find.query([key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let text: String = row.get(5)?;
         let epochs = serde_json::from_str(&text).map_err(|why| RowError::damaged(Seq::ZERO, why))?;
         let found = RoomRow {
             id: row.get(0)?,
-            key: key.clone(),
+            key: key.into(),
             first: seq(row, 1)?,
             last: seq(row, 2)?,
             last_at: Timestamp(row.get(3)?),

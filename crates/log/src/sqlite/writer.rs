@@ -21,7 +21,7 @@ use super::queue::{Call, Cost, Ending, Wake};
 use super::reader::Job;
 use super::rows::{self, RoomRow};
 use super::schema;
-use super::{COMMIT_EVENTS, RETRY_EVERY, Shared};
+use super::{RETRY_EVERY, SPARE_CALLS, Shared};
 use crate::board::ListenerId;
 use crate::{AppendError, CloseError, Completion, Epoch, Epochs, LoadError, Record, Ticket};
 
@@ -134,7 +134,7 @@ impl Writer {
             self.take(call);
         }
         // What one bad second needed is given back.
-        calls.shrink_to(COMMIT_EVENTS);
+        calls.shrink_to(SPARE_CALLS);
         let written = if self.is_for_journal() { self.write_journal() } else { self.write() };
         self.answer(written.as_ref().err());
         if self.batch.is_empty() {
@@ -165,11 +165,11 @@ impl Writer {
                 };
                 self.answers.push(Answer::Read { by, ticket, room, job });
             }
-            Call::Snapshot { room, seq, state, trim } => {
+            Call::Snapshot { room, snapshot } => {
                 // One of events that were given up must not become the truth about others.
-                if let Some(stored) = self.rooms.get_mut(&room).filter(|it| !it.failed && seq <= it.row.last)
-                {
-                    self.batch.snapshot(room, stored, seq, state, trim);
+                let stored = self.rooms.get_mut(&room);
+                if let Some(stored) = stored.filter(|it| !it.failed && snapshot.seq <= it.row.last) {
+                    self.batch.snapshot(room, stored, snapshot);
                 }
             }
             Call::Unload { room } => {
@@ -178,7 +178,7 @@ impl Writer {
                     self.leaving.push(room);
                 }
             }
-            Call::Remember { key, value } => self.batch.remember(key, value),
+            Call::Remember(fact) => self.batch.remember(fact),
             Call::Moved { room, last } => self.remove_moved(&room, last),
             #[cfg(test)]
             Call::Run(hook) => self.answers.push(Answer::Run(hook)),
@@ -224,7 +224,7 @@ impl Writer {
             Some(row) => Room::stored(row),
             None => Room::new(RoomRow {
                 id: self.last_room_id + 1,
-                key: name.key().clone(),
+                key: name.key().into(),
                 first: Seq(1),
                 last: Seq::ZERO,
                 last_at: Timestamp::default(),
@@ -239,7 +239,7 @@ impl Writer {
             room.row.generation = self.generation;
             self.batch.touch(name, &mut room);
         }
-        self.rooms.insert(name.clone(), room);
+        self.rooms.insert(name.clone(), Box::new(room));
         Ok(())
     }
 

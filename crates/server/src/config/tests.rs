@@ -362,14 +362,20 @@ room = "plaza"
 
 #[test]
 fn an_origin_that_is_none_is_told() {
-    check("origins = ['https://example.org/', 'null', '*', 'https://*.example.org']\n", expect![[r#"
+    check(
+        "origins = ['https://example.org/', 'null', '*', 'https://*.example.org']\n",
+        expect![[r#"
         m.toml:1: origins has "https://example.org/", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
         m.toml:1: origins has "null", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
         m.toml:1: origins has "https://*.example.org", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
-    "#]]);
-    check("origins = 'https://example.org'\n", expect![[r#"
+    "#]],
+    );
+    check(
+        "origins = 'https://example.org'\n",
+        expect![[r#"
         m.toml:1: origins is "https://example.org", it takes a list of strings
-    "#]]);
+    "#]],
+    );
     assert!(right("origins = ['*']").origins.any);
 }
 

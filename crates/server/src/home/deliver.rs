@@ -27,16 +27,15 @@ impl<N: Net> Home<N> {
         let limit = self.config.limits.backlog_bytes;
         let (mut broken, mut left) = (Vec::new(), Vec::new());
         let (mut deliveries, mut bytes) = (0, 0);
-        let newest = batch.seqs(0, whole[0].1).last();
         for listener in listeners.iter_mut() {
             let conn = &mut self.conns[listener.slot as usize];
-            if matches!(conn.phase, Phase::Draining | Phase::Finished { .. }) {
+            if matches!(conn.phase, Phase::Draining | Phase::Finished) {
                 // Its goodbye is said, maybe its FIN sent.
                 continue;
             }
             let is_plain =
                 listener.is_plain() && (authors.is_empty() || authors.binary_search(&listener.slot).is_err());
-            let mut seen = newest;
+            let mut seen = batch.newest();
             let sent = if is_plain {
                 deliveries += whole[0].1 as usize;
                 write(conn, batch, listener, &whole, limit, &mut bytes, around)
@@ -140,8 +139,6 @@ impl<N: Net> Home<N> {
         } else {
             let listeners = self.audiences.entry(Place::Room(room.clone())).or_default();
             let position = listeners.len() as u32;
-            // Most are in one room or two: a vector's own first step is four.
-            chat.rooms.reserve_exact(1);
             chat.rooms.push(Membership { room, position });
             let form = chat.form(chat.rooms.len() - 1);
             listeners.push(Listener { slot, form, echo, from, until: TO_THE_END });

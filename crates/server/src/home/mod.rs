@@ -30,11 +30,13 @@ use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::batch::{Form, Item, Place};
 use crate::bucket::Bucket;
 use crate::config::{Config, Framing, Service};
-use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
+use crate::message::{DirectoryMessage, Holder, Message, Outgoing, Person};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{ConnRef, Placement, ShardId};
@@ -189,7 +191,7 @@ impl<N: Net> Home<N> {
             is_dirty: false,
             speaks,
             outbox: Outbox::default(),
-            input: Vec::new(),
+            input: ThinVec::new(),
             heard_at: around.now,
             _ip_slot: ip_slot,
         }) as u32;
@@ -203,13 +205,12 @@ impl<N: Net> Home<N> {
         let is_limited = is_limited(peer.ip()) && per_second > 0;
         Chat {
             tongue,
-            session: new_session(),
-            nick,
-            rooms: Vec::new(),
+            person: Arc::new(Person { nick, session: new_session() }),
+            rooms: SmallVec::new(),
             pending: None,
             under_way: 0,
             waits_for_log: false,
-            bucket: is_limited.then(|| Bucket::new(per_second, now)),
+            bucket: if is_limited { Bucket::new(per_second, now) } else { Bucket::endless() },
             echo: false,
             is_resumable: false,
             goodbye: None,
@@ -229,7 +230,7 @@ impl<N: Net> Home<N> {
 
     fn holder(&mut self, slot: u32) -> Option<Holder> {
         let conn = self.reference(slot);
-        let session = self.conns[slot as usize].chat()?.session;
+        let session = self.conns[slot as usize].chat()?.person.session;
         Some(Holder { session, conn })
     }
 
@@ -291,6 +292,6 @@ impl<N: Net> Home<N> {
     }
 
     fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
-        around.out.send(shard, Message::Directory(Box::new(message)));
+        around.out.send(shard, Message::Directory(message));
     }
 }

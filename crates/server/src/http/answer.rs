@@ -9,6 +9,28 @@ use madang_wire::{Answer, json};
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
+/// A request that is not carried out for what it is as a request.
+#[derive(Debug)]
+pub(super) struct No {
+    pub(super) status: StatusCode,
+    pub(super) refusal: Refusal,
+}
+
+impl No {
+    /// It makes no sense, and why.
+    pub(super) fn bad(status: StatusCode, why: impl Into<String>) -> No {
+        No { status, refusal: Refusal::BadCommand { why: why.into() } }
+    }
+
+    pub(super) fn forbidden(why: String) -> No {
+        No { status: StatusCode::FORBIDDEN, refusal: Refusal::Forbidden { why } }
+    }
+
+    pub(super) fn answer(&self) -> Response<Body> {
+        refused_as(self.status, &self.refusal)
+    }
+}
+
 /// A room's answer to a call of the API.
 pub(super) fn to_call(result: &Result<Answer, Refusal>) -> Response<Body> {
     match result {

@@ -14,9 +14,8 @@ use axum::body::Body;
 use axum::http::{
     HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header,
 };
-use madang_room::Refusal;
 
-use super::answer;
+use super::answer::No;
 use crate::config::{Host, Origin, Origins};
 
 /// What pages of other origins may send; all that the routes know.
@@ -48,19 +47,19 @@ impl Guard {
     }
 
     /// Lets a request in, or says why not.
-    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admission, Response<Body>> {
+    pub(super) fn admit<B>(&self, request: &Request<B>) -> Result<Admission, No> {
         let host = self.host(request)?;
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         let Some(text) = origins.next() else { return Ok(Admission::Own) };
         if origins.next().is_some() {
-            return Err(answer::bad_request(StatusCode::BAD_REQUEST, "a request has one Origin"));
+            return Err(No::bad(StatusCode::BAD_REQUEST, "a request has one Origin"));
         }
         let origin = text.to_str().ok().and_then(Origin::parse);
         match (&origin, &host) {
             (Some(origin), Some(host)) if origin.is_of(host) => Ok(Admission::Own),
             _ if self.origins.any => Ok(Admission::Any),
             (Some(origin), _) if self.origins.listed.contains(origin) => Ok(Admission::Listed(text.clone())),
-            _ => Err(forbidden(format!(
+            _ => Err(No::forbidden(format!(
                 "pages of {} may not connect; the server's configuration lists those that may in origins",
                 shown(text)
             ))),
@@ -68,8 +67,8 @@ impl Guard {
     }
 
     /// The host that the request is for, where the listener answers to that name.
-    fn host<B>(&self, request: &Request<B>) -> Result<Option<Host>, Response<Body>> {
-        let bad = |why: &str| answer::bad_request(StatusCode::BAD_REQUEST, why);
+    fn host<B>(&self, request: &Request<B>) -> Result<Option<Host>, No> {
+        let bad = |why: &str| No::bad(StatusCode::BAD_REQUEST, why);
         let mut hosts = request.headers().get_all(header::HOST).iter();
         let header = hosts.next();
         if hosts.next().is_some() || (header.is_none() && request.version() >= Version::HTTP_11) {
@@ -84,7 +83,7 @@ impl Guard {
         let Some(text) = text else { return Ok(None) };
         let host = Host::parse(text).ok_or_else(|| bad("Host is a name and a port"))?;
         if self.is_on_loopback && !is_loopback_name(&host.name) && !self.is_listed(&host) {
-            return Err(forbidden(format!(
+            return Err(No::forbidden(format!(
                 "this listener is on loopback and does not answer to {}, but to localhost and 127.0.0.1; where a proxy \
                  stands before it, its configuration lists in origins what that is called",
                 host.name
@@ -141,10 +140,6 @@ fn is_loopback_name(name: &str) -> bool {
     }
 }
 
-fn forbidden(why: String) -> Response<Body> {
-    answer::and_close(answer::refused(&Refusal::Forbidden { why }))
-}
-
 /// A header as a refusal repeats it.
 fn shown(value: &HeaderValue) -> String {
     String::from_utf8_lossy(value.as_bytes()).chars().take(64).collect()
@@ -173,7 +168,7 @@ mod tests {
 
     /// The status of the refusal, or 200.
     fn status(guard: &Guard, request: &Request<()>) -> u16 {
-        guard.admit(request).map_or_else(|refused| refused.status().as_u16(), |_| 200)
+        guard.admit(request).map_or_else(|refused| refused.status.as_u16(), |_| 200)
     }
 
     #[test]

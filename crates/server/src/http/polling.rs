@@ -130,7 +130,7 @@ fn open_websocket(place: Arc<Place>, client: Arc<Client>, app: App, mut request:
             tokio::spawn(opening.bring_in(place, client, manner));
             response
         }
-        Err(refused) => refused,
+        Err(no) => websocket::refuse(&no),
     }
 }
 
@@ -174,10 +174,13 @@ async fn post(place: &Place, sid: &str, request: Request) -> Response<Body> {
 
 /// Passes on what a body holds. One that makes no sense ends the session.
 async fn take(place: &Place, session: &Session, body: &[u8]) -> Response<Body> {
-    let Some(Taken { frames, is_last }) = frames_of(body) else {
+    let Some(Taken { frames, has_pong, is_last }) = frames_of(body) else {
         session.close(&place.sessions, WhyClosed::Broken);
         return Wrong::Request.answer();
     };
+    if has_pong {
+        session.hear();
+    }
     if let Err(Gone) = session.take(&frames).await {
         return Wrong::Session.answer();
     }
@@ -190,6 +193,8 @@ async fn take(place: &Place, session: &Session, body: &[u8]) -> Response<Body> {
 /// What a body holds.
 struct Taken {
     frames: Vec<u8>,
+    /// It answers a heartbeat.
+    has_pong: bool,
     /// With its last packet the client goes.
     is_last: bool,
 }
@@ -197,20 +202,22 @@ struct Taken {
 fn frames_of(body: &[u8]) -> Option<Taken> {
     let body = str::from_utf8(body).ok()?;
     let mut frames = Vec::with_capacity(body.len() + 16);
+    let mut has_pong = false;
     for part in engineio::split_payload(body, PACKETS_MAX).ok()? {
         match part {
             PayloadPart::Binary(bytes) => masked_binary_frame(&mut frames, &bytes),
             PayloadPart::Text(text) => match engineio::parse(text)? {
-                Packet::Close => return Some(Taken { frames, is_last: true }),
-                Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_) => {
-                    masked_text_frame(&mut frames, text)
+                Packet::Close => return Some(Taken { frames, has_pong, is_last: true }),
+                packet @ (Packet::Ping(_) | Packet::Pong(_) | Packet::Message(_)) => {
+                    has_pong |= matches!(packet, Packet::Pong(_));
+                    masked_text_frame(&mut frames, text);
                 }
                 // Of no meaning in a body.
                 Packet::Open | Packet::Upgrade | Packet::Noop => {}
             },
         }
     }
-    Some(Taken { frames, is_last: false })
+    Some(Taken { frames, has_pong, is_last: false })
 }
 
 fn begin_upgrade(place: Arc<Place>, sid: &str, mut request: Request) -> Response<Body> {
@@ -221,7 +228,7 @@ fn begin_upgrade(place: Arc<Place>, sid: &str, mut request: Request) -> Response
     };
     let Handshake { response, opening } = match websocket::handshake(&mut request) {
         Ok(handshake) => handshake,
-        Err(refused) => return refused,
+        Err(no) => return websocket::refuse(&no),
     };
     match upgrading {
         Some(upgrading) => tokio::spawn(upgrade::run(place, upgrading, opening)),

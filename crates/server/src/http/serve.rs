@@ -16,7 +16,7 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use super::line::Line;
-use super::{Client, Desk, guard};
+use super::{Client, Desk, answer, guard};
 
 /// For the whole head of a request, and so also for the pause between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -72,7 +72,7 @@ impl Desk {
     async fn answer(&mut self, request: Request<Incoming>, client: Arc<Client>) -> Response<Body> {
         let admission = match self.place.guard.admit(&request) {
             Ok(admission) => admission,
-            Err(refused) => return refused,
+            Err(refused) => return answer::and_close(refused.answer()),
         };
         let mut request = request.map(Body::new);
         let mut response = match guard::is_preflight(&request) {

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64URL_NOPAD;
 use madang_room::Refusal;
@@ -108,7 +109,8 @@ impl Sessions {
         let visitor = place.visitor(client, Some(ip_slot.with(listing)));
         let manner = Manner::SocketIo { sid: sid.clone(), upgrades: true, app };
         let door = place.hall.open_pipe(visitor, manner);
-        let session = Arc::new(Session::new(sid.clone(), door));
+        let silent_max = place.service.ping_interval + place.service.ping_timeout;
+        let session = Arc::new(Session::new(sid.clone(), door, silent_max));
         table.insert(sid, Entry::Carried(session.clone()));
         Ok(session)
     }
@@ -148,11 +150,16 @@ pub(super) struct Session {
     state: Mutex<State>,
     /// Tells the GET that waits that the stage is another one.
     interrupt: Notify,
+    /// After so long without an answer to a heartbeat the client has gone. The shard ends the session then; a request
+    /// that comes in the same moment must not find it.
+    silent_max: Duration,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     stage: Stage,
+    /// When the session was opened, or a heartbeat answered.
+    heard_at: Instant,
     /// A GET waits.
     is_polled: bool,
     /// A POST is being taken.
@@ -162,9 +169,8 @@ struct State {
     frames: Vec<u8>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    #[default]
     Carried,
     /// A WebSocket wants to take over and has proved nothing yet.
     Probing,
@@ -195,8 +201,15 @@ pub(super) enum NotTaken {
 }
 
 impl Session {
-    fn new(sid: SmolStr, door: PipeDoor) -> Session {
-        Session { sid, door, state: Mutex::default(), interrupt: Notify::new() }
+    fn new(sid: SmolStr, door: PipeDoor, silent_max: Duration) -> Session {
+        let state = State {
+            stage: Stage::Carried,
+            heard_at: Instant::now(),
+            is_polled: false,
+            is_posted: false,
+            frames: Vec::new(),
+        };
+        Session { sid, door, state: Mutex::new(state), interrupt: Notify::new(), silent_max }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -231,7 +244,7 @@ impl Session {
     fn begin_poll(&self) -> Result<Option<Turn<'_>>, NotTaken> {
         let mut state = self.lock();
         match state.stage {
-            _ if self.door.has_ended() => Err(NotTaken::Gone),
+            _ if self.is_over(&state) => Err(NotTaken::Gone),
             Stage::Upgraded | Stage::Closed(_) => Err(NotTaken::Gone),
             Stage::Probed => Ok(None),
             Stage::Carried | Stage::Probing if state.is_polled => Err(NotTaken::Overlap),
@@ -240,6 +253,16 @@ impl Session {
                 Ok(Some(Turn { session: self, of: |state| &mut state.is_polled }))
             }
         }
+    }
+
+    /// Has the shard ended it, or is it about to?
+    fn is_over(&self, state: &State) -> bool {
+        self.door.has_ended() || state.heard_at.elapsed() >= self.silent_max
+    }
+
+    /// The client has answered a heartbeat.
+    pub(super) fn hear(&self) {
+        self.lock().heard_at = Instant::now();
     }
 
     /// What can be answered now.
@@ -273,8 +296,7 @@ impl Session {
     /// Begins to take a POST. The turn ends when what is returned is dropped.
     pub(super) fn begin_post(&self, sessions: &Sessions) -> Result<Turn<'_>, NotTaken> {
         let mut state = self.lock();
-        let is_open = !matches!(state.stage, Stage::Upgraded | Stage::Closed(_)) && !self.door.has_ended();
-        if !is_open {
+        if matches!(state.stage, Stage::Upgraded | Stage::Closed(_)) || self.is_over(&state) {
             return Err(NotTaken::Gone);
         }
         if state.is_posted {

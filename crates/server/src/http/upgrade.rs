@@ -26,9 +26,14 @@ const MESSAGE_BYTES_MAX: usize = 128;
 /// Lets the WebSocket take over, if it does as it should.
 pub(super) async fn run(place: Arc<Place>, upgrading: Upgrading, opening: Opening) {
     let Some((mut stream, read)) = opening.stream().await else { return };
-    match timeout(UPGRADE_TIMEOUT, take_over(&upgrading, &mut stream, read)).await {
-        Ok(Ok(Some(input))) => hand_over(&place, &upgrading, stream, input).await,
-        Ok(Ok(None)) => dismiss(stream, 1002, "an upgrade is 2probe and 5").await,
+    let result = timeout(UPGRADE_TIMEOUT, take_over(&upgrading, &mut stream, read)).await;
+    if let Ok(Ok(Some(input))) = result {
+        return hand_over(&place, &upgrading, stream, input).await;
+    }
+    // Before this WebSocket has gone requests carry the session again, or another one may try.
+    drop(upgrading);
+    match result {
+        Ok(Ok(_)) => dismiss(stream, 1002, "an upgrade is 2probe and 5").await,
         // It has gone.
         Ok(Err(_)) => {}
         Err(_) => dismiss(stream, 1000, "the upgrade has taken too long").await,

@@ -17,8 +17,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::answer::No;
 use super::line::Line;
-use super::{Client, Place, answer};
+use super::{Client, Place};
 use crate::arrival::Manner;
 
 /// What RFC 6455 has the server append to the client's key.
@@ -48,7 +49,7 @@ pub(super) async fn rooms(
             tokio::spawn(opening.bring_in(place, client, Manner::WebSocket));
             response
         }
-        Err(refused) => refused,
+        Err(no) => refuse(&no),
     }
 }
 
@@ -58,17 +59,20 @@ pub(super) fn is_asked_for(request: &Request) -> bool {
 }
 
 /// Checks a handshake; one that is wrong is answered with what would be right.
-pub(super) fn handshake(request: &mut Request) -> Result<Handshake, Response<Body>> {
+pub(super) fn handshake(request: &mut Request) -> Result<Handshake, No> {
     let headers = request.headers();
-    let bad = |why: &str| answer::bad_request(StatusCode::BAD_REQUEST, why);
+    let bad = |why: &str| No::bad(StatusCode::BAD_REQUEST, why);
     if !is_asked_for(request) || !has_token(headers, &header::CONNECTION, "upgrade") {
-        return Err(other_version("this is a WebSocket: Connection: Upgrade, Upgrade: websocket"));
+        return Err(No::bad(
+            StatusCode::UPGRADE_REQUIRED,
+            "this is a WebSocket: Connection: Upgrade, Upgrade: websocket",
+        ));
     }
     if request.method() != Method::GET || request.version() != Version::HTTP_11 {
         return Err(bad("a WebSocket begins with GET in HTTP/1.1"));
     }
     if only(headers, &header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version.as_bytes() != b"13") {
-        return Err(other_version("the version of WebSocket is 13"));
+        return Err(No::bad(StatusCode::UPGRADE_REQUIRED, "the version of WebSocket is 13"));
     }
     let key = only(headers, &header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes);
     let decoded = key.and_then(|key| BASE64.decode(key).ok());
@@ -125,8 +129,12 @@ pub(super) async fn dismiss(mut stream: TcpStream, code: u16, why: &str) {
     let _ = timeout(DISMISSED_WITHIN, going).await;
 }
 
-fn other_version(why: &str) -> Response<Body> {
-    let mut response = answer::bad_request(StatusCode::UPGRADE_REQUIRED, why);
+/// Answers a handshake that is not one; where it asks for another protocol, with the one that there is.
+pub(super) fn refuse(no: &No) -> Response<Body> {
+    let mut response = no.answer();
+    if no.status != StatusCode::UPGRADE_REQUIRED {
+        return response;
+    }
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -163,7 +171,7 @@ mod tests {
         }
         handshake(&mut request.body(Body::empty()).unwrap())
             .map(|handshake| handshake.response)
-            .map_err(|refused| refused.status().as_u16())
+            .map_err(|no| no.status.as_u16())
     }
 
     fn with(name: &str, value: Option<&str>) -> Result<Response<Body>, u16> {

@@ -53,12 +53,16 @@ pub(crate) struct Rooms {
 }
 
 enum Slot {
-    /// On its way from the log. The survivors are of its earlier life, where it had to be read again.
-    Loading {
-        waiting: Vec<RoomMessage>,
-        survivors: Survivors,
-    },
+    /// On its way from the log.
+    Loading(Box<Loading>),
     Open(Box<Room>),
+}
+
+#[derive(Default)]
+struct Loading {
+    waiting: Vec<RoomMessage>,
+    /// Of its earlier life, where it had to be read again.
+    survivors: Survivors,
 }
 
 impl Rooms {
@@ -112,11 +116,11 @@ impl Rooms {
         let room = message.room.clone();
         match self.rooms.get_mut(&room) {
             // Who goes is never refused: it would stay for ever.
-            Some(Slot::Loading { waiting, .. })
-                if waiting.len() < WAITING_MAX
+            Some(Slot::Loading(loading))
+                if loading.waiting.len() < WAITING_MAX
                     || matches!(message.ask, Ask::Leave { .. } | Ask::Rename { .. }) =>
             {
-                waiting.push(message);
+                loading.waiting.push(message);
             }
             Some(_) => refuse(message, Refusal::Unavailable { room }, out),
             None if matches!(
@@ -126,8 +130,8 @@ impl Rooms {
             {
                 let durability = self.config.room_settings(&room).durability;
                 self.log.load(&room, durability);
-                self.rooms
-                    .insert(room, Slot::Loading { waiting: vec![message], survivors: Survivors::default() });
+                let loading = Loading { waiting: vec![message], survivors: Survivors::default() };
+                self.rooms.insert(room, Slot::Loading(Box::new(loading)));
             }
             None => refuse(message, Refusal::NotAMember { room }, out),
         }
@@ -194,8 +198,8 @@ impl Rooms {
         out: &mut Outgoing,
     ) {
         let Some(slot) = self.rooms.remove(&name) else { return };
-        let (waiting, mut survivors) = match slot {
-            Slot::Loading { waiting, survivors } => (waiting, survivors),
+        let Loading { waiting, mut survivors } = match slot {
+            Slot::Loading(loading) => *loading,
             Slot::Open(room) => {
                 self.rooms.insert(name, Slot::Open(room));
                 return;
@@ -217,11 +221,9 @@ impl Rooms {
                 let is_leave = matches!(message.ask, Ask::Leave { .. });
                 let member = if is_leave { survivors.roster.remove(message.from) } else { None };
                 if is_leave && (survivors.roster.remove_follower(message.from) || member.is_some()) {
-                    survivors.presence.extend(
-                        member.map(|member| {
-                            (Some(message.from), Presence::Left { nick: member.nick, why: None })
-                        }),
-                    );
+                    survivors.presence.extend(member.map(|member| {
+                        (Some(message.from), Presence::Left { nick: member.nick.clone(), why: None })
+                    }));
                     let RoomMessage { room, from, re, .. } = message;
                     out.tell_conn(from, ConnAnswer::Left { re, room, until: 0, result: Ok(()) });
                 } else {
@@ -230,7 +232,8 @@ impl Rooms {
             }
             if !survivors.roster.is_empty() {
                 self.retries.push_back((now.plus(LOAD_AGAIN_AFTER), name.clone()));
-                self.rooms.insert(name, Slot::Loading { waiting: Vec::new(), survivors });
+                let loading = Loading { waiting: Vec::new(), survivors };
+                self.rooms.insert(name, Slot::Loading(Box::new(loading)));
             }
             return;
         };
@@ -257,7 +260,8 @@ impl Rooms {
             _ => Refusal::Unavailable { room: name.clone() },
         };
         let survivors = room.give_up(&refusal, out);
-        self.rooms.insert(name.clone(), Slot::Loading { waiting: Vec::new(), survivors });
+        let loading = Loading { waiting: Vec::new(), survivors };
+        self.rooms.insert(name.clone(), Slot::Loading(Box::new(loading)));
         self.log.unload(&name);
         self.log.load(&name, self.config.room_settings(&name).durability);
     }
@@ -271,7 +275,7 @@ impl Rooms {
             }
         }
         while let Some((_, name)) = self.retries.pop_front_if(|(due, _)| *due <= now) {
-            if let Some(Slot::Loading { .. }) = self.rooms.get(&name) {
+            if let Some(Slot::Loading(_)) = self.rooms.get(&name) {
                 self.log.load(&name, self.config.room_settings(&name).durability);
             }
         }
@@ -322,7 +326,7 @@ impl Rooms {
         };
         let open = self.rooms.values().filter_map(|slot| match slot {
             Slot::Open(room) => Some(room.row()),
-            Slot::Loading { .. } => None,
+            Slot::Loading(_) => None,
         });
         let mut rooms: Vec<RoomRow> = open.filter(is_wanted).collect();
         rooms.sort_by(|a, b| a.room.as_str().cmp(b.room.as_str()));
