@@ -3,6 +3,7 @@
 //! Continuous integration runs exactly this, so green at a desk is green there. Every step says what it is and how long
 //! it took, and the first one that fails ends the run. Nothing here needs more than the standard library and `anyhow`.
 
+mod bench;
 mod fuzz;
 mod steps;
 mod tidy;
@@ -16,9 +17,10 @@ use anyhow::{Context, Result, anyhow};
 use crate::steps::{Steps, cargo, run};
 
 const USAGE: &str = "\
-cargo xtask test                    everything below: the one command before a commit
+cargo xtask test                    all of the below but `bench`: the one command before a commit
 cargo xtask tidy                    the rules of the house that no compiler checks
 cargo xtask fuzz TARGET [SECONDS]   fuzz one decoder (60 seconds)
+cargo xtask bench [--save]          count the instructions of the hot paths, and compare with those before
 cargo xtask tools                   install the programs that tests talk to the server with";
 
 /// Seconds for each target within `test`: enough to try the seeds and what lies next to them.
@@ -36,6 +38,8 @@ fn main() -> ExitCode {
             .parse()
             .with_context(|| format!("{seconds:?} is not a number of seconds"))
             .and_then(|seconds| fuzz::run_one(&root(), target, seconds)),
+        ["bench"] => bench::run(&root(), false),
+        ["bench", "--save"] => bench::run(&root(), true),
         ["tools"] => tools::provide(),
         _ => Err(anyhow!("usage:\n{USAGE}")),
     };

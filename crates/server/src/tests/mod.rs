@@ -2,6 +2,7 @@
 
 mod chat;
 mod endings;
+mod hot_paths;
 mod limits;
 mod log;
 mod races;
