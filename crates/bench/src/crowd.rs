@@ -57,6 +57,8 @@ pub(crate) struct Crowd {
     buffer: Vec<u8>,
     connections: Vec<Connection>,
     expected: usize,
+    /// Connections that something was put for.
+    put: Vec<usize>,
     timer: OwnedFd,
     began: Instant,
     watch: Duration,
@@ -93,6 +95,7 @@ impl Crowd {
             buffer: vec![0; BUFFER_BYTES],
             connections: Vec::with_capacity(expected),
             expected,
+            put: Vec::new(),
             timer,
             began: Instant::now(),
             // On a single core it would keep the server from working.
@@ -144,6 +147,23 @@ impl Crowd {
             return Ok(()); // the socket was full, and we will be told when it isn't
         }
         connection.flush().map_err(|error| self.broke(nr, error, None))
+    }
+
+    /// Puts bytes where [`send_what_was_put`](Crowd::send_what_was_put) finds them.
+    pub(crate) fn put(&mut self, nr: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[nr];
+        if connection.unsent_bytes() == 0 {
+            self.put.push(nr);
+        }
+        connection.outbox.extend_from_slice(bytes);
+    }
+
+    /// Sends that, once for each connection.
+    pub(crate) fn send_what_was_put(&mut self) -> Result<(), Failure> {
+        while let Some(nr) = self.put.pop() {
+            self.connections[nr].flush().map_err(|error| self.broke(nr, error, None))?;
+        }
+        Ok(())
     }
 
     /// Bytes that a connection's socket has not taken yet.

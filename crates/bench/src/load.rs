@@ -190,7 +190,10 @@ impl Talk<'_, '_> {
                 watch.look(now);
             }
             match self.plan.pace {
-                Pace::Rate(_) => self.say_what_is_due()?,
+                Pace::Rate(_) => {
+                    self.say_what_is_due()?;
+                    self.crowd.send_what_was_put()?;
+                }
                 Pace::Window(_) => self.say_what_is_allowed()?,
             }
             self.crowd.turn((time - past).min(GLANCE), self.ears)?;
@@ -221,19 +224,22 @@ impl Talk<'_, '_> {
                 continue;
             }
             self.lateness.record(now_ns - due_ns);
-            self.say(publisher, 1, due_ns)?;
+            // Who is behind says several at once, in one write.
+            self.compose(publisher, 1, due_ns);
+            self.crowd.put(self.plan.seat_of_publisher(publisher), &self.scratch);
         }
     }
 
     fn say_what_is_allowed(&mut self) -> Result<(), Failure> {
         while let Some((publisher, messages)) = self.ears.next_ready() {
             let now_ns = self.ears.now_ns();
-            self.say(publisher, messages, now_ns)?;
+            self.compose(publisher, messages, now_ns);
+            self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)?;
         }
         Ok(())
     }
 
-    fn say(&mut self, publisher: usize, messages: u32, due_ns: u64) -> Result<(), Failure> {
+    fn compose(&mut self, publisher: usize, messages: u32, due_ns: u64) {
         let (before, after) = &self.around[publisher / self.plan.publishers as usize];
         self.scratch.clear();
         for _ in 0..messages {
@@ -241,7 +247,6 @@ impl Talk<'_, '_> {
             self.ears.compose(publisher, due_ns, &mut self.scratch);
             self.scratch.extend_from_slice(after.as_bytes());
         }
-        self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)
     }
 
     /// Listens until everything that was said has arrived, or nothing comes any more.
