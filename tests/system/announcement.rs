@@ -30,20 +30,26 @@ to_sender = true
 [[listen]]
 bind = '127.0.0.1:0'
 framing = 'chunk'
+[[listen]]
+protocol = 'http'
+bind = '127.0.0.1:0'
 ";
 
 #[test]
 fn listeners_are_announced_in_the_files_order() {
     let mut server = Site::with(ALL_DOORS).start();
     let services: Vec<&str> = server.doors.iter().map(|(_, service)| service.as_str()).collect();
-    assert_eq!(services, ["chat", "chat", "echo", "echo", "relay", "relay", "chat"]);
+    assert_eq!(services, ["chat", "chat", "echo", "echo", "relay", "relay", "chat", "http"]);
     let is_ipv6: Vec<bool> = server.doors.iter().map(|(address, _)| address.is_ipv6()).collect();
-    assert_eq!(is_ipv6, [false, true, false, false, false, false, false]);
+    assert_eq!(is_ipv6, [false, true, false, false, false, false, false, false]);
     assert!(server.doors.iter().all(|(address, _)| address.ip().is_loopback() && address.port() != 0));
     let mut announced: String = server
         .doors
         .iter()
-        .map(|(address, service)| format!("listening tcp {address} {service}\n"))
+        .map(|(address, service)| match service.as_str() {
+            "http" => format!("listening http {address}\n"),
+            service => format!("listening tcp {address} {service}\n"),
+        })
         .collect();
     announced += "ready\n";
     assert_eq!(server.printed(), announced, "and nothing else");
@@ -55,7 +61,8 @@ fn flags_replace_the_files_listeners() {
     let mut command = site.command();
     command.args(["--tcp", "[::1]:0", "--tcp", "127.0.0.1:0"]);
     let server = Server::start(command);
-    assert_eq!(server.doors.len(), 2);
+    let services: Vec<&str> = server.doors.iter().map(|(_, service)| service.as_str()).collect();
+    assert_eq!(services, ["chat", "chat", "http"], "those of HTTP stay");
     let mut ann = Client::connect(server.door(0));
     let mut bob = Client::connect(server.door(1));
     ann.hears(&format!("* {} joined", bob.nick));

@@ -20,7 +20,8 @@ fn is_a_mistake(finished: &Finished, parts: &[&str]) {
 fn serve(args: &[&str]) -> Finished {
     let folder = tempfile::tempdir().unwrap();
     let mut command = madang();
-    command.args(args).current_dir(folder.path());
+    // Tests run side by side: none may have the port that HTTP has by default.
+    command.env("MADANG_HTTP", LOOPBACK).args(args).current_dir(folder.path());
     Program::run(command, "")
 }
 
@@ -70,7 +71,7 @@ fn a_data_folder_that_is_not_writable_is_named() {
     if is_root() {
         command.uid(65_534).gid(65_534);
     }
-    command.args(["--tcp", LOOPBACK, "--data"]).arg(&data).current_dir(folder.path());
+    command.args(["--tcp", LOOPBACK, "--http", LOOPBACK, "--data"]).arg(&data).current_dir(folder.path());
     is_a_mistake(&Program::run(command, ""), &[data.to_str().unwrap(), "writ"]);
 }
 

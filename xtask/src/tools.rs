@@ -1,5 +1,6 @@
 //! The programs that tests talk to the server with, and that fuzzing is linked by: are they all there?
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::steps::{run, say};
 
 /// A program, and the Debian package that has it.
-const TOOLS: [(&str, &str); 9] = [
+const TOOLS: [(&str, &str); 14] = [
     ("nc.openbsd", "netcat-openbsd"),
     ("nc.traditional", "netcat-traditional"),
     ("ncat", "ncat"),
@@ -17,7 +18,15 @@ const TOOLS: [(&str, &str); 9] = [
     ("tmux", "tmux"),
     ("sqlite3", "sqlite3"),
     ("c++", "g++"), // links the fuzzing engine
+    ("curl", "curl"),
+    ("chromium", "chromium"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("python3", "python3"),
 ];
+
+/// A file that is no program, and the Debian package that has it: without it Korean is a row of boxes in screenshots.
+const FONT: (&str, &str) = ("/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc", "fonts-noto-cjk");
 
 /// Installs what is missing where that is possible, and says what to install where it isn't.
 pub(crate) fn provide() -> Result<()> {
@@ -48,7 +57,17 @@ pub(crate) fn provide() -> Result<()> {
 
 /// The packages of what is missing.
 fn missing() -> Vec<&'static str> {
-    TOOLS.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package).collect()
+    let programs = TOOLS.iter().filter(|(program, _)| !has(program)).map(|(_, package)| *package);
+    let font = (!Path::new(FONT.0).is_file()).then_some(FONT.1);
+    // Debian's Python comes without what makes a folder for modules.
+    let venv = (!has_venv()).then_some("python3-venv");
+    programs.chain(font).chain(venv).collect()
+}
+
+fn has_venv() -> bool {
+    let modules =
+        Command::new("python3").args(["-c", "import venv, ensurepip"]).stderr(Stdio::null()).status();
+    modules.is_ok_and(|status| status.success())
 }
 
 fn has(program: &str) -> bool {

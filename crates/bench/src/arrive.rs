@@ -55,7 +55,7 @@ fn connect(crowd: &mut Crowd, plan: &Plan, progress: &mut Progress) -> Result<Op
         };
         let few = due.saturating_sub(crowd.len()).min(OPENED_AT_ONCE);
         for _ in 0..few {
-            crowd.open()?;
+            crowd.open(plan.is_stalled(crowd.len()))?;
         }
         let timeout = match (few, crowd.len() < all) {
             (0, true) => Duration::from_millis(1),
@@ -68,7 +68,8 @@ fn connect(crowd: &mut Crowd, plan: &Plan, progress: &mut Progress) -> Result<Op
             format!("{} of {all}", greeted.count)
         });
         let waited = wait.since_change(now, greeted.count + crowd.len());
-        if greeted.count == 0 && crowd.len() == all && waited > SILENCE {
+        let may_be_silent = !plan.protocol.always_answers();
+        if may_be_silent && greeted.count == 0 && crowd.len() == all && waited > SILENCE {
             return Ok(None);
         }
         if waited > PATIENCE {
@@ -89,7 +90,7 @@ fn join(
     let began = Instant::now();
     for seat in 0..all {
         let room = &rooms[seat / plan.members as usize];
-        crowd.send(seat, plan.protocol.join(room, plan.leave.as_deref()).as_bytes())?;
+        crowd.send(seat, &plan.protocol.join(room, plan.leave.as_deref()))?;
         if seat % OPENED_AT_ONCE == 0 {
             crowd.turn(Duration::ZERO, &mut joined)?;
         }
@@ -103,7 +104,7 @@ fn join(
         let now = Instant::now();
         progress.show(now, "join", joined.count as f64 / all as f64, || format!("{} of {all}", joined.count));
         let waited = wait.since_change(now, joined.count);
-        if joined.count == 0 && waited > SILENCE {
+        if !plan.protocol.always_answers() && joined.count == 0 && waited > SILENCE {
             return Ok(None);
         }
         if waited > PATIENCE {
@@ -148,7 +149,7 @@ impl Wait {
     }
 }
 
-/// Takes the first line of each connection for its greeting.
+/// Takes the first line of each connection for its greeting; where there are handshakes, their end.
 struct Greeted {
     is_greeted: Vec<bool>,
     count: usize,
@@ -156,6 +157,10 @@ struct Greeted {
 
 impl Hear for Greeted {
     fn hear(&mut self, connection: usize, _: &[u8]) {
+        self.opened(connection);
+    }
+
+    fn opened(&mut self, connection: usize) {
         if !std::mem::replace(&mut self.is_greeted[connection], true) {
             self.count += 1;
         }
@@ -170,18 +175,16 @@ struct Joined {
 }
 
 impl Hear for Joined {
-    fn hear(&mut self, connection: usize, lines: &[u8]) {
+    fn hear(&mut self, connection: usize, records: &[u8]) {
         let Some(is_in) = self.is_in.get_mut(connection) else { return };
-        for line in lines.split_inclusive(|&byte| byte == b'\n') {
-            match self.protocol.answer(line) {
-                Answer::Joined if !*is_in => {
-                    *is_in = true;
-                    self.count += 1;
-                }
-                Answer::Refused => self.refusal = Some(String::from_utf8_lossy(line).trim_end().to_owned()),
-                Answer::Joined | Answer::Other => {}
+        self.protocol.each(records, |line| match self.protocol.answer(line) {
+            Answer::Joined if !*is_in => {
+                *is_in = true;
+                self.count += 1;
             }
-        }
+            Answer::Refused => self.refusal = Some(String::from_utf8_lossy(line).trim_end().to_owned()),
+            Answer::Joined | Answer::Other => {}
+        });
     }
 }
 

@@ -1,7 +1,8 @@
 //! The connections: one epoll loop for all of them, no allocation for a line or a message.
 //!
 //! One buffer serves all: what a read leaves of an unfinished line is kept with its connection and put in front of the
-//! next read. Whoever listens ([`Hear`]) gets whole lines, as many at once as one read brought.
+//! next read. Whoever listens ([`Hear`]) gets whole lines or frames, as many at once as one read brought; handshakes and
+//! pings are the connection's own affair ([`Wire`]).
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
@@ -12,10 +13,12 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::failure::Failure;
 use crate::machine;
+use crate::plan::Protocol;
+use crate::wire::{Wire, Wrong};
 
 const TIMER: Token = Token(usize::MAX);
 const EVENTS_AT_ONCE: usize = 1_024;
@@ -23,13 +26,19 @@ const EVENTS_AT_ONCE: usize = 1_024;
 const BUFFER_BYTES: usize = 256 * 1024;
 /// How long to look for the next event without sleeping. Deliveries of one message follow each other faster.
 const WATCH: Duration = Duration::from_micros(100);
-/// An unfinished line of more than this is not a chat.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// What the kernel may keep for a connection that stops reading.
+const NARROW_BYTES: usize = 16 * 1024;
+const ETHERNET_MSS: u32 = 1_448;
+/// An unfinished line of more than this is not a chat; an unfinished frame has a header, too.
+const LINE_BYTES_MAX: usize = 64 * 1024 + 16;
 
 /// Listens to what connections receive.
 pub(crate) trait Hear {
-    /// Whole lines, each with its `\n`.
-    fn hear(&mut self, connection: usize, lines: &[u8]);
+    /// Whole lines, each with its `\n`, or whole frames: for [`Protocol::each`].
+    fn hear(&mut self, connection: usize, records: &[u8]);
+
+    /// The handshakes of a connection are over, where its protocol has any.
+    fn opened(&mut self, _connection: usize) {}
 
     /// The last thing that the server said about itself, for the case that it goes.
     fn last_words(&self) -> Option<String> {
@@ -40,11 +49,16 @@ pub(crate) trait Hear {
 /// All connections of a run.
 pub(crate) struct Crowd {
     address: SocketAddr,
+    protocol: Protocol,
+    /// What a connection says first.
+    request: Vec<u8>,
     poll: Poll,
     events: Events,
     buffer: Vec<u8>,
     connections: Vec<Connection>,
     expected: usize,
+    /// Connections that something was put for.
+    put: Vec<usize>,
     timer: OwnedFd,
     began: Instant,
     watch: Duration,
@@ -54,15 +68,17 @@ pub(crate) struct Crowd {
 struct Connection {
     stream: TcpStream,
     is_connected: bool,
+    wire: Wire,
     /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
-    /// What the socket did not take yet.
+    /// What the socket did not take yet, behind what it did.
     outbox: Vec<u8>,
+    taken_bytes: usize,
 }
 
 impl Crowd {
     /// Nobody so far; `expected` connections will be opened.
-    pub(crate) fn new(address: SocketAddr, expected: usize) -> Result<Crowd, Failure> {
+    pub(crate) fn new(address: SocketAddr, protocol: Protocol, expected: usize) -> Result<Crowd, Failure> {
         let poll = Poll::new().map_err(Failure::system("epoll"))?;
         // The system's wait counts in milliseconds, which is too coarse for a schedule of thousands a second.
         let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)
@@ -72,11 +88,14 @@ impl Crowd {
             .map_err(Failure::system("waiting for a timer"))?;
         Ok(Crowd {
             address,
+            protocol,
+            request: Wire::request(protocol, address),
             poll,
             events: Events::with_capacity(EVENTS_AT_ONCE),
             buffer: vec![0; BUFFER_BYTES],
             connections: Vec::with_capacity(expected),
             expected,
+            put: Vec::new(),
             timer,
             began: Instant::now(),
             // On a single core it would keep the server from working.
@@ -90,10 +109,12 @@ impl Crowd {
         self.connections.len()
     }
 
-    /// Begins one more connection. That it was refused may come to light in a later turn.
-    pub(crate) fn open(&mut self) -> Result<(), Failure> {
+    /// Begins one more connection, a `narrow` one where it is to stop reading later. That it was refused may come to
+    /// light in a later turn.
+    pub(crate) fn open(&mut self, narrow: bool) -> Result<(), Failure> {
         let nr = self.connections.len();
-        let mut stream = TcpStream::connect(self.address).map_err(|error| self.not_connected(nr, error))?;
+        let connect = if narrow { connect_narrow } else { TcpStream::connect };
+        let mut stream = connect(self.address).map_err(|error| self.not_connected(nr, error))?;
         // Without it lines wait for each other; where it can't be had the figures are worse, not wrong.
         let _ = stream.set_nodelay(true);
         self.poll
@@ -103,8 +124,11 @@ impl Crowd {
         self.connections.push(Connection {
             stream,
             is_connected: false,
+            wire: Wire::new(self.protocol),
             tail: Vec::new(),
-            outbox: Vec::new(),
+            // Sent with the first event, which says that the socket is there.
+            outbox: self.request.clone(),
+            taken_bytes: 0,
         });
         Ok(())
     }
@@ -119,15 +143,32 @@ impl Crowd {
     pub(crate) fn send(&mut self, nr: usize, bytes: &[u8]) -> Result<(), Failure> {
         let connection = &mut self.connections[nr];
         connection.outbox.extend_from_slice(bytes);
-        if connection.outbox.len() > bytes.len() {
+        if connection.unsent_bytes() > bytes.len() {
             return Ok(()); // the socket was full, and we will be told when it isn't
         }
         connection.flush().map_err(|error| self.broke(nr, error, None))
     }
 
+    /// Puts bytes where [`send_what_was_put`](Crowd::send_what_was_put) finds them.
+    pub(crate) fn put(&mut self, nr: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[nr];
+        if connection.unsent_bytes() == 0 {
+            self.put.push(nr);
+        }
+        connection.outbox.extend_from_slice(bytes);
+    }
+
+    /// Sends that, once for each connection.
+    pub(crate) fn send_what_was_put(&mut self) -> Result<(), Failure> {
+        while let Some(nr) = self.put.pop() {
+            self.connections[nr].flush().map_err(|error| self.broke(nr, error, None))?;
+        }
+        Ok(())
+    }
+
     /// Bytes that a connection's socket has not taken yet.
     pub(crate) fn unsent_bytes(&self, nr: usize) -> usize {
-        self.connections[nr].outbox.len()
+        self.connections[nr].unsent_bytes()
     }
 
     /// Wakes a later [`turn`](Crowd::turn) after this time.
@@ -171,7 +212,7 @@ impl Crowd {
             }
             if event.is_readable() {
                 heard = true;
-                if let Err(why) = connection.read(buffer, |lines| ear.hear(nr, lines)) {
+                if let Err(why) = connection.read(buffer, nr, ear) {
                     gone = Some((nr, why));
                 }
             }
@@ -219,10 +260,23 @@ impl Crowd {
     fn gone(&self, nr: usize, why: Gone, last_words: Option<String>) -> Failure {
         match why {
             Gone::Broke(error) => self.broke(nr, error, last_words),
-            Gone::Endless(bytes) => Failure::EndlessLine { bytes },
+            Gone::Wrong(wrong) => self.wrong(nr, wrong),
             Gone::Closed => {
                 Failure::Closed { nr: nr + 1, all: self.expected, after: self.began.elapsed(), last_words }
             }
+        }
+    }
+
+    fn wrong(&self, nr: usize, wrong: Wrong) -> Failure {
+        let path = self.protocol.path().unwrap_or_default();
+        match wrong {
+            Wrong::NotHttp { begins } => Failure::NotHttp { begins },
+            Wrong::Status { status, says } => Failure::NotUpgraded { path, status, says },
+            Wrong::Refused { packet } => Failure::NamespaceRefused { packet },
+            Wrong::Unexpected { packet } => Failure::Unexpected { packet },
+            Wrong::Frame(what) => Failure::WrongFrame { what },
+            Wrong::Endless { bytes } => Failure::EndlessLine { bytes },
+            Wrong::Closed { words } => self.gone(nr, Gone::Closed, Some(words)),
         }
     }
 
@@ -247,11 +301,27 @@ impl Drop for Crowd {
     }
 }
 
+/// A connection between whose ends little fits. On loopback a segment has 64 KiB, and by that the kernel measures the
+/// buffer of whoever sends: 2.5 MiB, which take a chat minutes to fill. With segments as on an Ethernet it is what a
+/// member elsewhere would have.
+fn connect_narrow(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.set_recv_buffer_size(NARROW_BYTES)?;
+    socket.set_tcp_mss(ETHERNET_MSS)?;
+    match socket.connect(&address.into()) {
+        Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {
+            Err(error)
+        }
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
 /// Why a connection is no more.
 enum Gone {
     Closed,
     Broke(io::Error),
-    Endless(usize),
+    Wrong(Wrong),
 }
 
 impl Connection {
@@ -266,27 +336,34 @@ impl Connection {
         }
     }
 
+    fn unsent_bytes(&self) -> usize {
+        self.outbox.len() - self.taken_bytes
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        let mut sent = 0;
         let outcome = loop {
-            match self.stream.write(&self.outbox[sent..]) {
-                Ok(bytes) => sent += bytes,
+            match self.stream.write(&self.outbox[self.taken_bytes..]) {
+                Ok(bytes) => self.taken_bytes += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
                 Err(error) if error.kind() == ErrorKind::NotConnected => break Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
-            if sent == self.outbox.len() {
+            if self.unsent_bytes() == 0 {
                 break Ok(());
             }
         };
-        self.outbox.drain(..sent);
+        // Moving the rest each time would cost more than sending it, where a server takes little of much.
+        if self.taken_bytes >= self.unsent_bytes() {
+            self.outbox.drain(..self.taken_bytes);
+            self.taken_bytes = 0;
+        }
         outcome
     }
 
     /// Reads until nothing is left. A read that does not fill the buffer has emptied the socket, and what comes after
     /// it is an event of its own: one system call for a wake instead of two.
-    fn read(&mut self, buffer: &mut [u8], mut hear: impl FnMut(&[u8])) -> Result<(), Gone> {
+    fn read(&mut self, buffer: &mut [u8], nr: usize, ear: &mut impl Hear) -> Result<(), Gone> {
         loop {
             let kept = self.tail.len();
             buffer[..kept].copy_from_slice(&self.tail);
@@ -298,14 +375,21 @@ impl Connection {
                 Err(error) => return Err(Gone::Broke(error)),
             };
             let filled = &buffer[..kept + bytes];
-            let whole = memchr::memrchr(b'\n', filled).map_or(0, |at| at + 1);
-            if whole > 0 {
-                hear(&filled[..whole]);
+            let taken = self.wire.take(filled, &mut self.outbox).map_err(Gone::Wrong)?;
+            if taken.has_opened {
+                ear.opened(nr);
+            }
+            if taken.has_answered {
+                self.flush().map_err(Gone::Broke)?;
+            }
+            let end = taken.records.end;
+            if !taken.records.is_empty() {
+                ear.hear(nr, &filled[taken.records]);
             }
             self.tail.clear();
-            self.tail.extend_from_slice(&filled[whole..]);
+            self.tail.extend_from_slice(&filled[end..]);
             match self.tail.len() {
-                length if length > LINE_BYTES_MAX => return Err(Gone::Endless(length)),
+                bytes if bytes > LINE_BYTES_MAX => return Err(Gone::Wrong(Wrong::Endless { bytes })),
                 _ if kept + bytes < buffer.len() => return Ok(()),
                 _ => {}
             }

@@ -8,6 +8,8 @@ use crate::payload::{Format, Found, Payload};
 use crate::plan::{Pace, Plan};
 use crate::verify::{Tally, Verifier};
 
+/// What was skipped so many windows ago is lost.
+const SKIPPED_WINDOWS: u32 = 4;
 /// Bytes kept of a complaint, to be shown.
 const COMPLAINT_BYTES_MAX: usize = 200;
 
@@ -24,6 +26,9 @@ pub(crate) struct Ears<'a> {
     /// Messages that a publisher may send now; those who may send any are in `ready`. Only in a closed loop.
     credits: Vec<u32>,
     ready: Vec<usize>,
+    window: u32,
+    /// For each publisher: what it said before this is not waited for any more.
+    given_up: Vec<u32>,
     latency: Option<Histogram>,
     strangeness: Strangeness,
     complaint: Option<String>,
@@ -45,9 +50,9 @@ pub struct Strangeness {
 impl<'a> Ears<'a> {
     pub(crate) fn new(plan: &'a Plan, format: Format) -> Ears<'a> {
         let publishers = plan.all_publishers();
-        let (credits, ready) = match plan.pace {
-            Pace::Window(window) => (vec![window; publishers], (0..publishers).collect()),
-            Pace::Rate(_) => (Vec::new(), Vec::new()),
+        let (window, credits, ready) = match plan.pace {
+            Pace::Window(window) => (window, vec![window; publishers], (0..publishers).collect()),
+            Pace::Rate(_) => (0, Vec::new(), Vec::new()),
         };
         Ears {
             plan,
@@ -58,6 +63,8 @@ impl<'a> Ears<'a> {
             witnesses: (0..publishers).map(|publisher| plan.witness(publisher)).collect(),
             credits,
             ready,
+            window,
+            given_up: vec![0; publishers],
             latency: None,
             strangeness: Strangeness::default(),
             complaint: None,
@@ -80,6 +87,26 @@ impl<'a> Ears<'a> {
     pub(crate) fn next_ready(&mut self) -> Option<(usize, u32)> {
         let publisher = self.ready.pop()?;
         Some((publisher, std::mem::take(&mut self.credits[publisher])))
+    }
+
+    /// Nothing has come for so long that all that is on the way is lost. A server that loses messages must not end a
+    /// closed loop.
+    pub(crate) fn presume_lost(&mut self) {
+        for (publisher, credits) in self.credits.iter_mut().enumerate() {
+            if *credits == 0 {
+                self.ready.push(publisher);
+            }
+            *credits = self.window;
+        }
+        self.given_up.copy_from_slice(&self.sent);
+    }
+
+    /// For each room, how far its members are in what was said there, summed up.
+    pub(crate) fn reached_in_rooms(&self) -> Vec<u64> {
+        let (members, publishers) = (self.plan.members as usize, self.plan.publishers as usize);
+        let seats = |room: usize| room * members..(room + 1) * members;
+        let of_seat = |seat| (0..publishers).map(move |local| u64::from(self.verifier.reached(seat, local)));
+        (0..self.plan.rooms as usize).map(|room| seats(room).flat_map(of_seat).sum()).collect()
     }
 
     /// From here on times are recorded.
@@ -138,13 +165,26 @@ impl<'a> Ears<'a> {
         {
             latency.record(now_ns.saturating_sub(payload.due_ns));
         }
-        if moved > 0 && self.witnesses[publisher] == seat && !self.credits.is_empty() {
-            // What was skipped counts as arrived, too: a server that loses messages must not end a closed loop.
-            if self.credits[publisher] == 0 {
-                self.ready.push(publisher);
-            }
-            self.credits[publisher] += moved;
+        if self.window > 0 && self.witnesses[publisher] == seat {
+            self.allow(publisher);
         }
+    }
+
+    /// A witness has heard something: what has arrived makes room for more.
+    fn allow(&mut self, publisher: usize) {
+        let witness = self.witnesses[publisher];
+        let local = publisher % self.plan.publishers as usize;
+        // What was skipped long ago counts as arrived, too: a server that loses messages must not end a closed loop. What
+        // was skipped just now may be late, and a server that swaps messages must not get more of them than others.
+        let since =
+            self.verifier.reached(witness, local).saturating_sub(self.window.saturating_mul(SKIPPED_WINDOWS));
+        let since = since.max(self.given_up[publisher]);
+        let on_the_way = self.verifier.missing(witness, local, since, self.sent[publisher]);
+        let allowed = self.window.saturating_sub(on_the_way);
+        if allowed > 0 && self.credits[publisher] == 0 {
+            self.ready.push(publisher);
+        }
+        self.credits[publisher] = allowed;
     }
 
     #[cold]
@@ -158,7 +198,7 @@ impl<'a> Ears<'a> {
 }
 
 impl Hear for Ears<'_> {
-    fn hear(&mut self, connection: usize, lines: &[u8]) {
+    fn hear(&mut self, connection: usize, records: &[u8]) {
         let now_ns = self.now_ns();
         let publishers = self.plan.publishers as usize;
         // An idle connection is in no room, so no publisher is.
@@ -166,20 +206,14 @@ impl Hear for Ears<'_> {
         let members = self.plan.members as usize;
         let (room, seat) =
             if is_member { (connection / members, connection % members) } else { (usize::MAX, 0) };
-        let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', lines) {
-            let line = &lines[start..end];
-            start = end + 1;
+        self.plan.protocol.each(records, |line| {
             let payload = match self.format.find(line) {
                 Found::Payload(payload) => payload,
                 Found::Damaged => {
                     self.strangeness.damaged += 1;
-                    continue;
+                    return;
                 }
-                Found::Other => {
-                    self.other(line);
-                    continue;
-                }
+                Found::Other => return self.other(line),
             };
             let publisher = payload.publisher as usize;
             match publisher.checked_sub(room.wrapping_mul(publishers)) {
@@ -191,7 +225,7 @@ impl Hear for Ears<'_> {
                 }
                 _ => self.strangeness.stray += 1,
             }
-        }
+        });
     }
 
     fn last_words(&self) -> Option<String> {

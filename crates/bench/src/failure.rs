@@ -23,7 +23,7 @@ pub enum Failure {
     Connect { nr: usize, all: usize, address: SocketAddr, source: io::Error },
     #[error("the server has greeted {greeted} of {all} connections, and nobody else for {:.0} s", .waited.as_secs_f64())]
     NotGreeted { greeted: usize, all: usize, waited: Duration },
-    #[error("the server refused a /join: {line}")]
+    #[error("the server refused a join: {line}")]
     JoinRefused { line: String },
     #[error("{joined} of {all} members were told that they are in their room, and nobody else for {:.0} s", .waited.as_secs_f64())]
     NotJoined { joined: usize, all: usize, waited: Duration },
@@ -31,6 +31,18 @@ pub enum Failure {
     Closed { nr: usize, all: usize, after: Duration, last_words: Option<String> },
     #[error("connection {nr} of {all} broke {}{}", spell(*.after), quote(.last_words.as_deref()))]
     Broke { nr: usize, all: usize, after: Duration, last_words: Option<String>, source: io::Error },
+    #[error(
+        "the server does not speak HTTP: it began with {begins:?}; is this the address of its HTTP listener?"
+    )]
+    NotHttp { begins: String },
+    #[error("the server won't speak WebSocket at {path}: {status}{}", colon(.says))]
+    NotUpgraded { path: &'static str, status: String, says: String },
+    #[error("the server refuses Socket.IO's namespace /: {packet}")]
+    NamespaceRefused { packet: String },
+    #[error("the server does not greet as Socket.IO does: {packet}")]
+    Unexpected { packet: String },
+    #[error("the server sent a frame that is {what}")]
+    WrongFrame { what: &'static str },
     #[error("the server sent {bytes} bytes without a line ending")]
     EndlessLine { bytes: usize },
     #[error("nothing that was said has reached anybody; is this a chat server that speaks {protocol}?")]
@@ -38,7 +50,9 @@ pub enum Failure {
     #[error("nothing that was said has reached anybody, and the server says: {line}")]
     Refused { line: String },
     #[error("{scenario}, {subject}: deliveries went wrong\n{table}")]
-    Flawed { scenario: &'static str, subject: &'static str, table: String },
+    Flawed { scenario: &'static str, subject: String, table: String },
+    #[error("there is no server in {folder}: a folder in it with a program `run` is one")]
+    NoPeers { folder: String },
     #[error("{scenario}: the system does not tell what the server used")]
     NoFigure { scenario: &'static str },
     #[error("the server under test can't be started: {what}")]
@@ -56,6 +70,10 @@ impl Failure {
 
 fn quote(words: Option<&str>) -> String {
     words.map_or_else(String::new, |words| format!(", after saying: {words}"))
+}
+
+fn colon(words: &str) -> String {
+    if words.is_empty() { String::new() } else { format!(": {words}") }
 }
 
 fn spell(time: Duration) -> String {

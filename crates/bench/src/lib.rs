@@ -1,6 +1,6 @@
 //! Madang's load generator.
 //!
-//! [`run`] carries out a [`Plan`] against any server of lines: everybody connects and joins ([`arrive`]), publishers
+//! [`run`] carries out a [`Plan`] against any server of lines, of JSON over WebSocket or of Socket.IO: everybody connects and joins ([`arrive`]), publishers
 //! speak ([`load`]), every single delivery is verified ([`verify`]), and a [`Report`] says what it took. [`versus`] does
 //! so for a Madang server and for the [`floor`], the least that could do its work, in turns.
 //!
@@ -16,6 +16,7 @@ mod dialect;
 mod ears;
 mod failure;
 pub mod floor;
+mod frame;
 mod histogram;
 mod load;
 mod machine;
@@ -27,6 +28,8 @@ mod report;
 mod run;
 pub mod verify;
 pub mod versus;
+mod watch;
+mod wire;
 
 pub use ears::Strangeness;
 pub use failure::Failure;
@@ -34,3 +37,4 @@ pub use payload::PAYLOAD_BYTES_MIN;
 pub use plan::{Pace, Plan, PlanError, Protocol, SIZE_MAX, WINDOW_MAX};
 pub use report::{GeneratorFigures, LatencyUs, Report, ServerFigures, Speed};
 pub use run::run;
+pub use watch::Watched;

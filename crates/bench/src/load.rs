@@ -11,16 +11,19 @@ use crate::machine;
 use crate::plan::{Pace, Plan};
 use crate::proc;
 use crate::progress::Progress;
+use crate::watch::{Watch, Watched};
 
-/// Messages sent by schedule before what has come is looked at: a generator that is behind must still listen.
-const SENT_AT_ONCE: u32 = 256;
+/// How long to send by schedule before what has come is looked at: a generator that is behind must still listen.
+const SENDING_MAX: Duration = Duration::from_millis(1);
 /// A publisher whose socket is so far behind says nothing more: the server does not read.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 /// One look at the sockets, where nothing else has to be done.
 const GLANCE: Duration = Duration::from_millis(50);
 /// After the last message: nothing came for so long, so nothing will.
 const DRAIN_SILENCE: Duration = Duration::from_secs(2);
-const DRAIN_MAX: Duration = Duration::from_secs(30);
+const DRAIN_MAX: Duration = Duration::from_secs(120);
+/// In a closed loop: what did not come for so long is lost, and the next may be said.
+const PRESUMED_LOST: Duration = Duration::from_secs(1);
 /// A server that still works on what it was sent (it writes a log, say) gets so long, and is asked so often.
 const SETTLE_MAX: Duration = Duration::from_secs(5);
 const SETTLE_STEP: Duration = Duration::from_millis(100);
@@ -46,6 +49,11 @@ pub(crate) struct Loaded {
     /// From its beginning until everything had arrived and the server was at rest: the server's CPU time, and the
     /// deliveries that it paid for.
     pub(crate) bill: Option<(Duration, u64)>,
+    /// What the server looked like meanwhile.
+    pub(crate) watched: Option<Watched>,
+    /// The deliveries of the room that had the fewest in the measured part, and of the one that had the most, as shares
+    /// of the average.
+    pub(crate) room_shares: Option<(f64, f64)>,
 }
 
 /// Speaks as planned, and listens.
@@ -60,7 +68,7 @@ pub(crate) fn load(
     for seat in (0..plan.seats()).filter(|&seat| plan.is_stalled(seat)) {
         crowd.stall(seat);
     }
-    let around = rooms.iter().map(|room| plan.protocol.around_words(room)).collect();
+    let around = rooms.iter().map(|room| plan.protocol.around_words(room, plan.size)).collect();
     let mut talk = Talk {
         crowd,
         ears,
@@ -70,6 +78,9 @@ pub(crate) fn load(
         schedule: Schedule::new(plan),
         lateness: Histogram::default(),
         held_back: 0,
+        watch: server
+            .filter(|_| plan.watch)
+            .and_then(|pid| Watch::new(pid, plan.stalled as usize * plan.rooms as usize)),
         progress,
     };
     talk.speak_for(plan.warmup, "warm up")?;
@@ -81,10 +92,16 @@ pub(crate) fn load(
     let began = Instant::now();
     talk.lateness = Histogram::default();
     talk.held_back = 0;
+    let reached_before = talk.ears.reached_in_rooms();
+    if let Some(watch) = &mut talk.watch {
+        watch.begin();
+    }
     talk.ears.begin_measuring();
     talk.speak_for(plan.duration, "measure")?;
     let wall = began.elapsed();
     let latency = talk.ears.end_measuring();
+    let room_shares = shares(&reached_before, &talk.ears.reached_in_rooms());
+    let watched_server = talk.watch.take().map(Watch::end);
     let watched = talk.crowd.time_watched() - watched_before;
     let own_cpu = (machine::own_cpu_time() - own_before).saturating_sub(watched);
     let cpu_used = |now: Option<Duration>| Some(now?.saturating_sub(cpu_before?));
@@ -103,6 +120,8 @@ pub(crate) fn load(
         own_cpu,
         server_cpu: server_cpu_measured,
         bill: cpu_used(server_cpu()).map(|cpu| (cpu, delivered)),
+        watched: watched_server,
+        room_shares,
     })
 }
 
@@ -122,17 +141,26 @@ fn settle(server: Option<u32>) {
     }
 }
 
+/// The smallest and the largest growth, as shares of the average. Nothing where there is nothing to share.
+fn shares(before: &[u64], after: &[u64]) -> Option<(f64, f64)> {
+    let grown: Vec<f64> = before.iter().zip(after).map(|(before, after)| (after - before) as f64).collect();
+    let average = grown.iter().sum::<f64>() / grown.len() as f64;
+    let share = |pick: fn(f64, f64) -> f64| Some(grown.iter().copied().reduce(pick)? / average);
+    (grown.len() > 1 && average > 0.0).then_some((share(f64::min)?, share(f64::max)?))
+}
+
 struct Talk<'t, 'e> {
     crowd: &'t mut Crowd,
     ears: &'t mut Ears<'e>,
     plan: &'t Plan,
     /// For each room: what stands before and after the words.
-    around: Vec<(String, &'static str)>,
+    around: Vec<(Vec<u8>, &'static str)>,
     /// Messages on their way to a socket.
     scratch: Vec<u8>,
     schedule: Schedule,
     lateness: Histogram,
     held_back: u64,
+    watch: Option<Watch>,
     progress: &'t mut Progress,
 }
 
@@ -145,14 +173,27 @@ impl Talk<'_, '_> {
             self.schedule.sent = 0;
         }
         let already = self.ears.tally().delivered;
+        let (mut delivered, mut moved_at) = (already, began);
         loop {
             let now = Instant::now();
             let past = now - began;
             if past >= time {
                 return Ok(());
             }
+            if self.ears.tally().delivered != delivered {
+                (delivered, moved_at) = (self.ears.tally().delivered, now);
+            } else if now - moved_at > PRESUMED_LOST {
+                self.ears.presume_lost();
+                moved_at = now;
+            }
+            if let Some(watch) = &mut self.watch {
+                watch.look(now);
+            }
             match self.plan.pace {
-                Pace::Rate(_) => self.say_what_is_due()?,
+                Pace::Rate(_) => {
+                    self.say_what_is_due()?;
+                    self.crowd.send_what_was_put()?;
+                }
                 Pace::Window(_) => self.say_what_is_allowed()?,
             }
             self.crowd.turn((time - past).min(GLANCE), self.ears)?;
@@ -166,11 +207,16 @@ impl Talk<'_, '_> {
     }
 
     fn say_what_is_due(&mut self) -> Result<(), Failure> {
-        for _ in 0..SENT_AT_ONCE {
+        let until_ns = self.ears.now_ns() + SENDING_MAX.as_nanos() as u64;
+        loop {
             let now_ns = self.ears.now_ns();
             let Some((due_ns, publisher)) = self.schedule.next() else { return Ok(()) };
             if due_ns > now_ns {
                 return self.crowd.wake_after(Duration::from_nanos(due_ns - now_ns));
+            }
+            if now_ns > until_ns {
+                // Still behind: go on at once after a look at what has come.
+                return self.crowd.wake_after(Duration::ZERO);
             }
             self.schedule.sent += 1;
             if self.crowd.unsent_bytes(self.plan.seat_of_publisher(publisher)) > UNSENT_BYTES_MAX {
@@ -178,29 +224,29 @@ impl Talk<'_, '_> {
                 continue;
             }
             self.lateness.record(now_ns - due_ns);
-            self.say(publisher, 1, due_ns)?;
+            // Who is behind says several at once, in one write.
+            self.compose(publisher, 1, due_ns);
+            self.crowd.put(self.plan.seat_of_publisher(publisher), &self.scratch);
         }
-        // Still behind: go on at once after a look at what has come.
-        self.crowd.wake_after(Duration::ZERO)
     }
 
     fn say_what_is_allowed(&mut self) -> Result<(), Failure> {
         while let Some((publisher, messages)) = self.ears.next_ready() {
             let now_ns = self.ears.now_ns();
-            self.say(publisher, messages, now_ns)?;
+            self.compose(publisher, messages, now_ns);
+            self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)?;
         }
         Ok(())
     }
 
-    fn say(&mut self, publisher: usize, messages: u32, due_ns: u64) -> Result<(), Failure> {
+    fn compose(&mut self, publisher: usize, messages: u32, due_ns: u64) {
         let (before, after) = &self.around[publisher / self.plan.publishers as usize];
         self.scratch.clear();
         for _ in 0..messages {
-            self.scratch.extend_from_slice(before.as_bytes());
+            self.scratch.extend_from_slice(before);
             self.ears.compose(publisher, due_ns, &mut self.scratch);
             self.scratch.extend_from_slice(after.as_bytes());
         }
-        self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)
     }
 
     /// Listens until everything that was said has arrived, or nothing comes any more.
@@ -253,5 +299,17 @@ impl Schedule {
         let room = self.sent.checked_rem(self.rooms)?;
         let local = (self.sent / self.rooms).checked_rem(self.publishers)?;
         Some((due_ns, (room * self.publishers + local) as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_the_average() {
+        assert_eq!(shares(&[10, 10, 10], &[20, 30, 40]), Some((0.5, 1.5)));
+        assert_eq!(shares(&[10], &[20]), None, "a room alone shares with nobody");
+        assert_eq!(shares(&[1, 2], &[1, 2]), None);
     }
 }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub duration: Duration,
     /// Connections opened in a second; all at once without.
     pub connect_rate: Option<f64>,
+    /// Look at the server's memory and connections while it works, too. It costs a millisecond now and then.
+    pub watch: bool,
     /// The server's process, for its CPU time and memory; looked for where nothing is said.
     pub server_pid: Option<u32>,
 }
@@ -53,6 +55,11 @@ pub enum Protocol {
     Line,
     /// Madang's JSON, an object a line.
     Json,
+    /// The same, each object a text frame of a WebSocket at `/ws`.
+    WebSocket,
+    /// Socket.IO 5 over Engine.IO 4 by WebSocket: events `join {room}` with an acknowledgment, and `say {room, text}`,
+    /// which reaches the others of the room as an event that holds the text.
+    SocketIo,
 }
 
 /// How fast a publisher speaks.
@@ -88,8 +95,8 @@ pub enum PlanError {
     Duration,
     #[error("--rooms × --members is {0}, more than the 16777216 connections that a run can count")]
     TooMany(u64),
-    #[error("--protocol json takes connections out of no room: leave --leave away")]
-    LeaveInJson,
+    #[error("--leave is for --protocol line: others begin in no room, or in one that isn't left")]
+    LeaveIsForLines,
 }
 
 impl Plan {
@@ -113,7 +120,7 @@ impl Plan {
             }
             _ if !(PAYLOAD_BYTES_MIN..=SIZE_MAX).contains(&self.size) => Err(PlanError::Size(self.size)),
             _ if self.duration.is_zero() => Err(PlanError::Duration),
-            _ if self.leave.is_some() && self.protocol == Protocol::Json => Err(PlanError::LeaveInJson),
+            _ if self.leave.is_some() && self.protocol != Protocol::Line => Err(PlanError::LeaveIsForLines),
             Pace::Rate(rate) if !is_rate(rate) => Err(PlanError::Rate(rate)),
             Pace::Window(window) if !(1..=WINDOW_MAX).contains(&window) => Err(PlanError::Window(window)),
             _ => match self.connect_rate {
@@ -179,6 +186,7 @@ mod tests {
             warmup: Duration::ZERO,
             duration: Duration::from_secs(1),
             connect_rate: None,
+            watch: false,
             server_pid: None,
         }
     }
@@ -206,7 +214,7 @@ mod tests {
             (Plan { rooms: u32::MAX, ..plan() }, PlanError::TooMany(42_949_672_955)),
             (
                 Plan { protocol: Protocol::Json, leave: Some("plaza".to_owned()), ..plan() },
-                PlanError::LeaveInJson,
+                PlanError::LeaveIsForLines,
             ),
         ];
         for (plan, error) in wrong {

@@ -36,6 +36,16 @@ pub(crate) fn resident_bytes(pid: u32) -> Option<u64> {
         .or_else(|| parse_kib(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, "VmRSS:"))
 }
 
+/// Sockets that a process has open.
+pub(crate) fn open_sockets(pid: u32) -> Option<usize> {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let is_socket = |file: &fs::DirEntry| {
+        let link = fs::read_link(file.path());
+        link.is_ok_and(|link| link.as_os_str().as_encoded_bytes().starts_with(b"socket:"))
+    };
+    Some(files.filter(is_socket).count())
+}
+
 /// The process that listens at this address, where we may see its open files.
 pub(crate) fn listener(address: SocketAddr) -> Option<u32> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];

@@ -14,6 +14,7 @@ use crate::histogram::Histogram;
 use crate::load::Loaded;
 use crate::plan::{Pace, Plan};
 use crate::verify::Tally;
+use crate::watch::Watched;
 
 /// A message sent so much after its time is late, by our own doing.
 const LATE: Duration = Duration::from_millis(5);
@@ -25,7 +26,7 @@ const CORE_IS_FULL: f64 = 0.95;
 const SERVER_IS_FULL: f64 = 0.9;
 
 /// What a run has found.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Report {
     /// Connections of this run.
     pub connections: usize,
@@ -55,6 +56,11 @@ pub struct Report {
     pub generator_speed: Option<Speed>,
     /// Why the generator was the bottleneck.
     pub bottleneck: Option<String>,
+    /// The deliveries of the room that had the fewest while it was measured, and of the one that had the most, as shares
+    /// of the average. Nothing for a room alone.
+    pub room_shares: Option<(f64, f64)>,
+    /// How the server's process looked meanwhile, where the plan asked for it.
+    pub watched: Option<Watched>,
     /// What the server's process used, where it runs on this machine and may be looked at.
     pub server: Option<ServerFigures>,
     /// What we used ourselves.
@@ -99,7 +105,7 @@ pub struct ServerFigures {
 }
 
 /// What the generator itself used.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct GeneratorFigures {
     /// Cores that it used while it measured: at most one.
     pub cores_used: f64,
@@ -158,6 +164,8 @@ impl Report {
             server_speed,
             generator_speed,
             bottleneck,
+            room_shares: loaded.room_shares,
+            watched: loaded.watched,
             server: server.map(|pid| ServerFigures {
                 pid,
                 cpu_us_per_delivery: loaded.bill.and_then(|(cpu, deliveries)| per_delivery(cpu, deliveries)),
@@ -242,6 +250,16 @@ impl Report {
             if let (Some(mib), Some(kib)) = (server.resident_mib, server.resident_kib_per_connection) {
                 row("server memory", format!("{mib:.1} MiB resident, grown by {kib:.2} KiB a connection"));
             }
+        }
+        if let Some(watched) = &self.watched {
+            row(
+                "server memory later",
+                format!(
+                    "{:.1} MiB at most, {:.1} at the end",
+                    watched.resident_mib_peak, watched.resident_mib_at_end
+                ),
+            );
+            row("stalled ones closed", or_none(watched.stalled_gone_after_s, "s after they stopped reading"));
         }
         let own = self.generator.cpu_us_per_delivery.map_or("?".to_owned(), |us| format!("{us:.3} µs"));
         row(

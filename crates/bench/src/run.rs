@@ -8,7 +8,7 @@ use crate::ears::Ears;
 use crate::failure::Failure;
 use crate::load::load;
 use crate::payload::{self, Format};
-use crate::plan::{Plan, Protocol};
+use crate::plan::Plan;
 use crate::progress::Progress;
 use crate::report::{Memory, Report};
 use crate::{machine, proc};
@@ -35,7 +35,7 @@ pub(crate) fn run_with(plan: &Plan, progress: &mut Progress) -> Result<Report, F
     let name = payload::run_name(run);
     let rooms: Vec<String> = (0..plan.rooms).map(|nr| format!("{}-{name}-{nr}", plan.room)).collect();
     let resident_before = resident();
-    let mut crowd = Crowd::new(plan.address, plan.connections())?;
+    let mut crowd = Crowd::new(plan.address, plan.protocol, plan.connections())?;
     let arrival = arrive(&mut crowd, plan, &rooms, progress)?;
     let memory = match (resident_before, resident()) {
         (Some(before), Some(after)) => Some(Memory { before, after }),
@@ -49,11 +49,7 @@ pub(crate) fn run_with(plan: &Plan, progress: &mut Progress) -> Result<Report, F
         if let Some(complaint) = ears.complaint() {
             return Err(Failure::Refused { line: complaint.to_owned() });
         }
-        let protocol = match plan.protocol {
-            Protocol::Line => "lines",
-            Protocol::Json => "JSON lines",
-        };
-        return Err(Failure::NothingDelivered { protocol });
+        return Err(Failure::NothingDelivered { protocol: plan.protocol.name() });
     }
     Ok(Report::new(plan, &arrival, &loaded, &ears, tally, server, memory))
 }

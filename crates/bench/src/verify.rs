@@ -72,6 +72,19 @@ impl Verifier {
         self.tally.lost += skipped + u64::from(sent.saturating_sub(stream.next));
     }
 
+    /// How far a receiver is in what a publisher has sent.
+    pub fn reached(&self, receiver: usize, publisher: usize) -> u32 {
+        self.streams[receiver * self.publishers + publisher].next
+    }
+
+    /// How many of the messages from `since` on, of `sent`, have not reached a receiver.
+    pub fn missing(&self, receiver: usize, publisher: usize, since: u32, sent: u32) -> u32 {
+        let stream = &self.streams[receiver * self.publishers + publisher];
+        let skipped = stream.gaps.iter().rev().take_while(|&&(_, to)| to > since);
+        skipped.map(|&(from, to)| to - from.max(since)).sum::<u32>()
+            + sent.saturating_sub(stream.next.max(since))
+    }
+
     /// What was counted so far.
     pub fn tally(&self) -> Tally {
         self.tally
@@ -166,6 +179,17 @@ mod tests {
         assert_eq!([verifier.heard(1, 0, 0), verifier.heard(1, 0, 4), verifier.heard(1, 0, 2)], [1, 4, 0]);
         assert_eq!(verifier.heard(1, 1, 0), 1, "another publisher has another stream");
         assert_eq!(verifier.heard(0, 0, 0), 1, "so has another receiver");
+    }
+
+    #[test]
+    fn what_is_missing_is_counted_from_somewhere_on() {
+        let mut verifier = Verifier::new(1, 1);
+        for counter in [0, 4, 5, 8, 6] {
+            verifier.heard(0, 0, counter);
+        }
+        // 1, 2, 3 and 7 were skipped, 9 and 10 have not come.
+        let missing = [0, 2, 4, 8, 10].map(|since| verifier.missing(0, 0, since, 11));
+        assert_eq!(missing, [6, 5, 3, 2, 1]);
     }
 
     #[test]

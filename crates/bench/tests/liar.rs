@@ -113,7 +113,7 @@ fn a_refusal_to_join_is_told() {
     });
     let failure = madang_bench::run(&plan(address, Duration::from_secs(1))).unwrap_err();
     server.join().unwrap();
-    assert_eq!(failure.to_string(), "the server refused a /join: ! room_full: it holds 2 and is full");
+    assert_eq!(failure.to_string(), "the server refused a join: ! room_full: it holds 2 and is full");
 }
 
 #[test]
@@ -160,6 +160,7 @@ fn plan(address: SocketAddr, duration: Duration) -> Plan {
         warmup: Duration::ZERO,
         duration,
         connect_rate: None,
+        watch: false,
         server_pid: None,
     }
 }

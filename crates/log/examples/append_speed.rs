@@ -35,7 +35,7 @@ fn run(rooms: u64, events_each: u64) {
             at: Timestamp(1_795_168_800_123),
             event: Event::Said { from: from.clone(), text: text.clone(), once: None },
         };
-        Arc::new(Record::new((first..first + events_each).map(entry).collect()))
+        Arc::new(Record::new((first..first + events_each).map(entry).collect::<Vec<_>>()))
     };
     let rounds = EVENTS / rooms / events_each;
     let (mut calls, mut called) = (Duration::ZERO, 0u32);
@@ -56,13 +56,13 @@ fn run(rooms: u64, events_each: u64) {
     while !matches!(inbox.recv().expect("an answer comes"), Completion::Read { .. }) {}
     let took = began.elapsed();
     let events = rounds * rooms * events_each;
-    let stats = store.stats().relaxed;
+    let stats = store.watch().stats().relaxed;
     println!(
         "{rooms} rooms, records of {events_each}: {:.0} k events/s; a call takes {:?}; {} commits, {:.2} µs each event",
         events as f64 / took.as_secs_f64() / 1e3,
         calls / called,
         stats.commits,
-        stats.commit_time.as_secs_f64() * 1e6 / events as f64,
+        stats.commit_times.sum.as_secs_f64() * 1e6 / events as f64,
     );
     store.close().expect("it is closed");
 }

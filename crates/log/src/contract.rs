@@ -35,7 +35,9 @@ pub(crate) fn entry_at(seq: u64, at: i64) -> Entry {
 
 /// `count` events from `first` on; event `n` happens at the time 10 `n`.
 pub(crate) fn record(first: u64, count: u64) -> Arc<Record> {
-    Arc::new(Record::new((first..first + count).map(|seq| entry_at(seq, 10 * seq as i64)).collect()))
+    Arc::new(Record::new(
+        (first..first + count).map(|seq| entry_at(seq, 10 * seq as i64)).collect::<Vec<_>>(),
+    ))
 }
 
 pub(crate) fn entries(records: &[Arc<Record>]) -> Vec<Entry> {

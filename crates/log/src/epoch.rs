@@ -6,6 +6,7 @@
 //! silent hole.
 
 use std::fmt;
+use std::sync::Arc;
 
 use madang_room::Seq;
 use serde::{Deserialize, Serialize};
@@ -43,23 +44,21 @@ impl fmt::Display for Epoch {
     }
 }
 
-/// A room's epochs, oldest first: at least one, at most [`EPOCHS_MAX`].
+/// A room's epochs, oldest first: at least one, at most [`EPOCHS_MAX`]. The room and its log share them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<(Epoch, Seq)>", into = "Vec<(Epoch, Seq)>")]
-pub struct Epochs(Vec<(Epoch, Seq)>);
+#[serde(try_from = "Vec<(Epoch, Seq)>")]
+pub struct Epochs(Arc<[(Epoch, Seq)]>);
 
 impl Epochs {
     /// Of a room in which nothing has happened yet.
     pub fn new(epoch: Epoch) -> Epochs {
-        Epochs(vec![(epoch, Seq::ZERO)])
+        Epochs([(epoch, Seq::ZERO)].into())
     }
 
     /// Begins another epoch after `last`, the newest position that can be vouched for.
     pub fn begin(&mut self, epoch: Epoch, last: Seq) {
-        if self.0.len() == EPOCHS_MAX {
-            self.0.remove(0);
-        }
-        self.0.push((epoch, last));
+        let forgotten = (self.0.len() + 1).saturating_sub(EPOCHS_MAX);
+        self.0 = self.0[forgotten..].iter().cloned().chain([(epoch, last)]).collect();
     }
 
     /// The one that is now.
@@ -79,13 +78,7 @@ impl TryFrom<Vec<(Epoch, Seq)>> for Epochs {
     type Error = &'static str;
 
     fn try_from(chain: Vec<(Epoch, Seq)>) -> Result<Epochs, Self::Error> {
-        if chain.is_empty() { Err("a room has at least one epoch") } else { Ok(Epochs(chain)) }
-    }
-}
-
-impl From<Epochs> for Vec<(Epoch, Seq)> {
-    fn from(epochs: Epochs) -> Vec<(Epoch, Seq)> {
-        epochs.0
+        if chain.is_empty() { Err("a room has at least one epoch") } else { Ok(Epochs(chain.into())) }
     }
 }
 
@@ -113,7 +106,7 @@ mod tests {
         for at in 0..EPOCHS_MAX as u64 {
             epochs.begin(Epoch::random(), Seq(at));
         }
-        assert_eq!(Vec::from(epochs.clone()).len(), EPOCHS_MAX);
+        assert_eq!(epochs.0.len(), EPOCHS_MAX);
         assert!(!epochs.vouches(&first, Seq::ZERO), "forgotten, so a reset and no silent hole");
     }
 }

@@ -20,17 +20,20 @@ mod memory;
 mod sqlite;
 mod store;
 mod stored;
+mod times;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use madang_room::{Entry, RoomName, Seq, Timestamp};
+use smallvec::SmallVec;
 
 pub use epoch::{EPOCHS_MAX, Epoch, Epochs};
 pub use faulty::{Control, FaultyLog};
 pub use memory::MemoryLog;
 pub use sqlite::{COMMIT_EVENTS, COMMIT_WITHIN, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
-pub use store::{CloseError, FileStats, OpenError, Stats, Store};
+pub use store::{CloseError, FileStats, OpenError, Stats, Store, Watch};
+pub use times::Histogram;
 
 /// What an acknowledgment of an event means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,15 +55,18 @@ pub struct Retention {
     pub keep_for: Option<Duration>,
 }
 
-/// What one wake brought to a room: at least one entry, without a gap between them. Stored and shared whole.
+/// What one wake brought to a room: at least one entry, without a gap between them. Shared whole; what comes back from
+/// a store may be several that were put together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
-    entries: Vec<Entry>,
+    /// Most wakes bring one: it needs no memory of its own.
+    entries: SmallVec<[Entry; 1]>,
 }
 
 impl Record {
     /// Wraps entries whose `seq` go up by one. Panics where there is none or one is missing: that is a bug.
-    pub fn new(entries: Vec<Entry>) -> Record {
+    pub fn new(entries: impl Into<SmallVec<[Entry; 1]>>) -> Record {
+        let entries = entries.into();
         assert!(!entries.is_empty(), "a record has at least one entry");
         assert!(
             entries.windows(2).all(|pair| pair[1].seq == pair[0].seq.next()),
@@ -89,15 +95,23 @@ impl Record {
         self.entries[self.entries.len() - 1].at
     }
 
+    /// Its first and last position, and when the last entry happened.
+    fn span(&self) -> Span {
+        (self.first(), self.last(), self.at())
+    }
+
     /// The part of it that a trim at `first` leaves; all of it where `first` is not inside.
     fn starting_at(self: Arc<Record>, first: Seq) -> Arc<Record> {
         if first <= self.first() || first > self.last() {
             return self;
         }
         let trimmed = self.entries.partition_point(|entry| entry.seq < first);
-        Arc::new(Record::new(self.entries[trimmed..].to_vec()))
+        Arc::new(Record::new(&self.entries[trimmed..]))
     }
 }
+
+/// The first and last position of some entries, and when the last of them happened.
+type Span = (Seq, Seq, Timestamp);
 
 /// One shard's handle to the log. Every call returns at once; see [`Completion`] for what comes back.
 pub trait Log: Send {
@@ -172,7 +186,7 @@ pub enum Completion {
         /// The room asked for.
         room: RoomName,
         /// What is stored of it.
-        result: Result<Loaded, LoadError>,
+        result: Result<Box<Loaded>, LoadError>,
     },
     /// Of [`Log::append`].
     Appended {

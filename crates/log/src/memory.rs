@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{Entry, RoomName, Seq, Timestamp};
-use rustc_hash::FxHashMap;
 
 use crate::{
     AppendError, Completion, Durability, Epoch, Epochs, Health, LoadError, Loaded, Log, RECENT_EVENTS, Range,
@@ -17,21 +17,21 @@ use crate::{
 
 /// One shard's log of `Memory` rooms. For tests it holds the others, too, and keeps those when they are unloaded.
 pub struct MemoryLog {
-    rooms: FxHashMap<RoomName, Room>,
+    rooms: HashMap<RoomName, Room>,
     sink: Sink,
 }
 
 impl MemoryLog {
     /// An empty one, which answers through `sink` within each call.
     pub fn new(sink: Sink) -> MemoryLog {
-        MemoryLog { rooms: FxHashMap::default(), sink }
+        MemoryLog { rooms: HashMap::default(), sink }
     }
 }
 
 impl Log for MemoryLog {
     fn load(&mut self, room: &RoomName, durability: Durability) {
         let stored = self.rooms.entry(room.clone()).or_insert_with(|| Room::new(durability));
-        (self.sink)(Completion::Loaded { room: room.clone(), result: Ok(stored.loaded()) });
+        (self.sink)(Completion::Loaded { room: room.clone(), result: Ok(Box::new(stored.loaded())) });
     }
 
     fn append(&mut self, room: &RoomName, expected: Seq, record: Arc<Record>) {

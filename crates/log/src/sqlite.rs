@@ -18,10 +18,12 @@ use std::time::Duration;
 use madang_room::{RoomName, Seq};
 
 use self::adopt::Other;
+use self::batch::{Fact, Snapshot};
 use self::queue::{Call, Ending, Queue};
 use self::reader::Reader;
 use self::writer::Writer;
 use crate::board::{Board, FileId, Listener};
+use crate::times::Times;
 use crate::{
     AppendError, CloseError, Completion, Durability, FileStats, Health, LoadError, Log, OpenError, Range,
     Record, Ticket, Trim,
@@ -48,6 +50,8 @@ pub const COMMIT_EVENTS: usize = 4096;
 pub const QUEUE_CALLS_MAX: usize = 65_536;
 /// Bytes in memory of what waits for a file's writer, at most; as [`QUEUE_CALLS_MAX`]. Also what a full disk costs.
 pub const QUEUE_BYTES_MAX: usize = 64 << 20;
+/// Calls that a list keeps room for when it has been emptied: what one bad second needed is given back.
+const SPARE_CALLS: usize = 256;
 /// How often writing is tried again while it fails.
 const RETRY_EVERY: Duration = Duration::from_millis(200);
 
@@ -82,8 +86,24 @@ pub(crate) struct Shared {
     board: Arc<Board>,
     file: FileId,
     commits: AtomicU64,
-    commit_nanos: AtomicU64,
+    commit_times: Times,
+    fsync_times: Times,
     events: AtomicU64,
+}
+
+impl Shared {
+    /// What became of everything until now.
+    pub(crate) fn stats(&self) -> FileStats {
+        let waiting = self.queue.waiting();
+        FileStats {
+            commits: self.commits.load(Ordering::Relaxed),
+            commit_times: self.commit_times.now(),
+            fsync_times: self.fsync_times.now(),
+            events: self.events.load(Ordering::Relaxed),
+            waiting_calls: waiting.calls,
+            waiting_bytes: waiting.bytes,
+        }
+    }
 }
 
 /// A file that is open and not yet served: the other one must be open first, too.
@@ -115,7 +135,8 @@ impl Opened {
             board: board.clone(),
             file,
             commits: AtomicU64::new(0),
-            commit_nanos: AtomicU64::new(0),
+            commit_times: Times::default(),
+            fsync_times: Times::default(),
             events: AtomicU64::new(0),
         });
         Ok(Opened { shared, db, generation })
@@ -156,18 +177,6 @@ fn spawn<T: Send + 'static>(
 impl SqliteFile {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// What became of everything until now.
-    pub(crate) fn stats(&self) -> FileStats {
-        let waiting = self.shared.queue.waiting();
-        FileStats {
-            commits: self.shared.commits.load(Ordering::Relaxed),
-            commit_time: Duration::from_nanos(self.shared.commit_nanos.load(Ordering::Relaxed)),
-            events: self.shared.events.load(Ordering::Relaxed),
-            waiting_calls: waiting.calls,
-            waiting_bytes: waiting.bytes,
-        }
     }
 
     /// Carries out what waits, marks the file as closed cleanly, and ends the threads.
@@ -238,7 +247,8 @@ impl Log for SqliteLog {
     }
 
     fn snapshot(&mut self, room: &RoomName, seq: Seq, state: String, trim: Trim) {
-        if let Err(why) = self.shared.queue.push(Call::Snapshot { room: room.clone(), seq, state, trim }) {
+        let snapshot = Box::new(Snapshot { seq, state, trim });
+        if let Err(why) = self.shared.queue.push(Call::Snapshot { room: room.clone(), snapshot }) {
             tracing::debug!(%room, %why, "a snapshot was not taken, the older one stays");
         }
     }
@@ -249,7 +259,8 @@ impl Log for SqliteLog {
     }
 
     fn remember(&mut self, key: String, value: Option<String>) {
-        if let Err(why) = self.shared.queue.push(Call::Remember { key: key.clone(), value }) {
+        let fact = Box::new(Fact { key: key.clone(), value });
+        if let Err(why) = self.shared.queue.push(Call::Remember(fact)) {
             tracing::error!(key, %why, "a fact is not kept");
         }
     }

@@ -7,15 +7,14 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
+use foldhash::HashMap;
 use madang_room::{RoomName, Seq};
 use rusqlite::ErrorCode;
-use rustc_hash::FxHashMap;
 
 use crate::board::{Board, Listener};
 use crate::sqlite::{Opened, Settings, Shared, SqliteFile, SqliteLog};
-use crate::{Durability, Health, Log, MemoryLog, Range, Record, Sink, Ticket, Trim};
+use crate::{Durability, Health, Histogram, Log, MemoryLog, Range, Record, Sink, Ticket, Trim};
 
 /// The log of one server. To be [closed](Store::close): dropping it is a crash, after which `Async` rooms have lost
 /// what was not committed yet and begin a new epoch.
@@ -57,14 +56,15 @@ impl Store {
             memory: MemoryLog::new(sink),
             relaxed: on(self.relaxed.shared()),
             durable: on(self.durable.shared()),
-            rooms: FxHashMap::default(),
+            rooms: HashMap::default(),
             board: self.board.clone(),
         })
     }
 
-    /// What has become of all that was asked, for metrics. Cheap.
-    pub fn stats(&self) -> Stats {
-        Stats { relaxed: self.relaxed.stats(), durable: self.durable.stats() }
+    /// What anybody may ask of it, for as long as they like.
+    pub fn watch(&self) -> Watch {
+        let (relaxed, durable) = (self.relaxed.shared().clone(), self.durable.shared().clone());
+        Watch { board: self.board.clone(), relaxed, durable }
     }
 
     /// Carries out all that was asked before and marks the end as an orderly one. Handles that are left answer
@@ -78,6 +78,26 @@ impl Store {
     #[cfg(test)]
     pub(crate) fn file(&self, durability: Durability) -> &SqliteFile {
         if durability == Durability::Sync { &self.durable } else { &self.relaxed }
+    }
+}
+
+/// How a store is doing, also seen from other threads than those that use it.
+#[derive(Clone)]
+pub struct Watch {
+    board: Arc<Board>,
+    relaxed: Arc<Shared>,
+    durable: Arc<Shared>,
+}
+
+impl Watch {
+    /// Can it be written?
+    pub fn health(&self) -> Health {
+        self.board.health()
+    }
+
+    /// What has become of all that was asked, for metrics. Cheap.
+    pub fn stats(&self) -> Stats {
+        Stats { relaxed: self.relaxed.stats(), durable: self.durable.stats() }
     }
 }
 
@@ -116,7 +136,7 @@ struct Handle {
     relaxed: SqliteLog,
     durable: SqliteLog,
     /// Rooms that are loaded and not `Memory`.
-    rooms: FxHashMap<RoomName, Durability>,
+    rooms: HashMap<RoomName, Durability>,
     board: Arc<Board>,
 }
 
@@ -181,8 +201,10 @@ pub struct Stats {
 pub struct FileStats {
     /// Transactions.
     pub commits: u64,
-    /// The time that they took, writing included.
-    pub commit_time: Duration,
+    /// The time that each took, writing included.
+    pub commit_times: Histogram,
+    /// The time that each waited for the disk; only where it does, in the file of `Sync` rooms.
+    pub fsync_times: Histogram,
     /// Events in them.
     pub events: u64,
     /// Calls that wait, or are under way, now.

@@ -12,6 +12,7 @@ use madang_room::{
     SessionId, Text, TextError, Timestamp,
 };
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use smallvec::SmallVec;
 
 use crate::Record;
 
@@ -57,12 +58,58 @@ pub(crate) enum DecodeError {
     Code,
 }
 
-/// Writes the body of `record` over what `body` held; the buffer is the caller's, to be used again.
-pub(crate) fn encode(record: &Record, body: &mut Vec<u8>) {
+/// Writes the body of a row with these entries over what `body` held; the buffer is the caller's, to be used again.
+pub(crate) fn encode<'a>(entries: impl IntoIterator<Item = &'a Entry>, body: &mut Vec<u8>) {
     body.clear();
-    let e = record.entries().iter().map(StoredEntry::of).collect();
-    serde_json::to_writer(body, &StoredRecord { v: VERSION, e })
-        .expect("numbers and text are always JSON, and memory takes all of it");
+    body.extend_from_slice(HEAD.as_bytes());
+    for (at, entry) in entries.into_iter().enumerate() {
+        if at > 0 {
+            body.push(b',');
+        }
+        push_entry(body, entry);
+    }
+    body.extend_from_slice(b"]}");
+}
+
+/// How a body of today's version begins.
+const HEAD: &str = r#"{"v":1,"e":["#;
+const _: () = assert!(VERSION == 1, "the head says which version this is");
+
+/// As `serde_json` writes a [`StoredEntry`], at a tenth of the cost: each event is written twice, once for the journal.
+fn push_entry(body: &mut Vec<u8>, entry: &Entry) {
+    body.extend_from_slice(br#"{"t":"#);
+    push_json(body, &entry.at.0);
+    match &entry.event {
+        Event::Said { from, text, once: None } => {
+            body.extend_from_slice(br#","e":{"said":{"f":"#);
+            push_text(body, from.as_str());
+            body.extend_from_slice(br#","x":"#);
+            push_text(body, text.as_str());
+            body.extend_from_slice(b"}}}");
+        }
+        // Seldom enough.
+        event => {
+            body.extend_from_slice(br#","e":"#);
+            push_json(body, &StoredEvent::of(event));
+            body.push(b'}');
+        }
+    }
+}
+
+fn push_text(body: &mut Vec<u8>, text: &str) {
+    // Without an early end, so that the compiler looks at many bytes at once.
+    let is_escaped = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if text.bytes().fold(false, |found, byte| found | is_escaped(byte)) {
+        push_json(body, text);
+    } else {
+        body.push(b'"');
+        body.extend_from_slice(text.as_bytes());
+        body.push(b'"');
+    }
+}
+
+fn push_json(body: &mut Vec<u8>, what: &(impl Serialize + ?Sized)) {
+    serde_json::to_writer(body, what).expect("numbers and text are always JSON, and memory takes all of it");
 }
 
 impl StoredRow<'_> {
@@ -94,7 +141,7 @@ impl StoredRow<'_> {
             return Err(DecodeError::Positions);
         }
         let entries = stored.e.into_iter().zip(self.first.0..).map(|(entry, seq)| entry.parse(Seq(seq)));
-        Ok(Record::new(entries.collect::<Result<_, _>>()?))
+        Ok(Record::new(entries.collect::<Result<SmallVec<_>, _>>()?))
     }
 }
 
@@ -108,7 +155,7 @@ fn newer_version(body: &[u8]) -> Option<DecodeError> {
     (version.v != VERSION).then_some(DecodeError::Version(version.v))
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredRecord<'a> {
     v: u32,
@@ -116,7 +163,7 @@ struct StoredRecord<'a> {
     e: Vec<StoredEntry<'a>>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StoredEntry<'a> {
     /// When, in milliseconds since 1970.
@@ -197,9 +244,9 @@ enum StoredEvent<'a> {
     },
 }
 
-impl StoredEntry<'_> {
-    fn of(entry: &Entry) -> StoredEntry<'_> {
-        let e = match &entry.event {
+impl StoredEvent<'_> {
+    fn of(event: &Event) -> StoredEvent<'_> {
+        match event {
             Event::Created { from, by } => {
                 StoredEvent::Created { f: from.as_str().into(), b: StoredSession(*by) }
             }
@@ -225,10 +272,11 @@ impl StoredEntry<'_> {
                 StoredEvent::Announced { f: from.as_str().into(), x: text.as_str().into() }
             }
             Event::Seats(seats) => stored_seats(seats),
-        };
-        StoredEntry { t: entry.at.0, e }
+        }
     }
+}
 
+impl StoredEntry<'_> {
     fn parse(self, seq: Seq) -> Result<Entry, DecodeError> {
         let event = match self.e {
             StoredEvent::Created { f, b } => Event::Created { from: Nick::parse(&f)?, by: b.0 },
@@ -454,10 +502,10 @@ mod tests {
         ) {
             let entries = events.into_iter().zip(first..);
             let record = Record::new(
-                entries.map(|((at, event), seq)| Entry { seq: Seq(seq), at: Timestamp(at), event }).collect(),
+                entries.map(|((at, event), seq)| Entry { seq: Seq(seq), at: Timestamp(at), event }).collect::<Vec<_>>(),
             );
             let mut body = b"left over".to_vec();
-            encode(&record, &mut body);
+            encode(record.entries(), &mut body);
             let again = decoded(&body, first, record.last().0).unwrap();
             prop_assert_eq!(&again, &record);
             // `==` of names compares their keys: what is shown must survive, too.

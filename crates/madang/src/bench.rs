@@ -1,12 +1,13 @@
 //! `madang bench`: what was asked on the command line, as a plan for `madang_bench`.
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
-use madang_bench::versus::{self, Comparison, Scenario, Times};
+use madang_bench::versus::{self, Comparison, Contest, Overload, Scenario, Stuck, Times};
 use madang_bench::{Failure, Pace, Plan, Protocol, floor};
 use madang_server::config;
 
@@ -31,14 +32,60 @@ enum Command {
         #[arg(long, value_enum)]
         mode: FloorMode,
     },
+    /// Madang over Socket.IO beside other servers and the floor (`cargo xtask peers` builds them first)
+    Peers {
+        /// Has a folder for each server, with a program `run`
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+        /// Only in these, with commas between [default: A200,C256,C16x16,D]
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = scenario)]
+        scenario: Vec<Scenario>,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Madang with one shard beside Madang with two
+    Shards {
+        /// Only in these, with commas between [default: A200,C16,C256]
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = scenario)]
+        scenario: Vec<Scenario>,
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// A room in which members stop reading beside one in which all read
+    Stuck {
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+    /// Three times as much as the server can carry beside as much as it can
+    Overload {
+        #[command(flatten)]
+        rounds: Rounds,
+    },
+}
+
+/// What all comparisons take.
+#[derive(Debug, clap::Args)]
+struct Rounds {
+    /// So many rounds, of which medians are shown
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: u32,
+    /// How long to measure in each run [default: 2s, stuck 16s, overload 10s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// How long to speak before that [default: 500ms, overload 5s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    warmup: Option<Duration>,
+    /// Report as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
 struct LoadArgs {
-    /// Where the server listens
-    #[arg(default_value = "127.0.0.1:2022", value_parser = address)]
-    addr: SocketAddr,
-    /// What it speaks: lines (what one says, others get in a line of theirs), or Madang's JSON
+    /// Where the server listens [default: 127.0.0.1:2022; websocket and socketio: 127.0.0.1:3000]
+    #[arg(value_parser = address)]
+    addr: Option<SocketAddr>,
+    /// What it speaks
     #[arg(long, value_enum, default_value = "line")]
     protocol: Wire,
     /// So many rooms
@@ -117,8 +164,14 @@ const OF_ONE_RUN: [&str; 14] = [
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Wire {
+    /// What one says as a line, others get in a line of theirs
     Line,
+    /// Madang's JSON, an object a line
     Json,
+    /// Madang's JSON over WebSocket, at /ws
+    Websocket,
+    /// Socket.IO over WebSocket: events join (with an acknowledgment) and say
+    Socketio,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -135,6 +188,12 @@ enum FloorMode {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = match args.command {
         Some(Command::FloorServer { mode }) => floor::serve(mode.into()).map(|never| match never {}),
+        Some(Command::Peers { folder, scenario, rounds }) => {
+            Contest::peers(&folder).and_then(|contest| compete(&contest, scenario, &rounds))
+        }
+        Some(Command::Shards { scenario, rounds }) => compete(&Contest::shards(), scenario, &rounds),
+        Some(Command::Stuck { rounds }) => stuck(&rounds),
+        Some(Command::Overload { rounds }) => overload(&rounds),
         None if args.load.floor => compare(&args.load),
         None => load(&args.load),
     };
@@ -163,18 +222,54 @@ fn load(args: &LoadArgs) -> Result<(String, ExitCode), Failure> {
 }
 
 fn compare(args: &LoadArgs) -> Result<(String, ExitCode), Failure> {
-    let program = std::env::current_exe().map_err(|error| Failure::Start { what: error.to_string() })?;
+    let rounds = Rounds { runs: args.runs, duration: args.duration, warmup: args.warmup, json: args.json };
     let scenarios = if args.scenario.is_empty() { Scenario::ALL.to_vec() } else { args.scenario.clone() };
-    let times = Times {
-        warmup: args.warmup.unwrap_or(Duration::from_millis(500)),
-        duration: args.duration.unwrap_or(Duration::from_secs(2)),
-    };
-    let table = versus::compare(&Comparison { program, scenarios, runs: args.runs, times })?;
-    let text = match args.json {
-        true => format!("{}\n", serde_json::json!(table)),
-        false => table.markdown(),
-    };
-    Ok((text, ExitCode::SUCCESS))
+    let table = versus::compare(&rounds.comparison(scenarios, SHORT)?)?;
+    Ok(rounds.report(|| serde_json::json!(table), || table.markdown()))
+}
+
+fn compete(
+    contest: &Contest,
+    scenarios: Vec<Scenario>,
+    rounds: &Rounds,
+) -> Result<(String, ExitCode), Failure> {
+    let scenarios = if scenarios.is_empty() { contest.scenarios().to_vec() } else { scenarios };
+    let standings = contest.run(&rounds.comparison(scenarios, SHORT)?)?;
+    Ok(rounds.report(|| serde_json::json!(standings), || standings.markdown()))
+}
+
+fn stuck(rounds: &Rounds) -> Result<(String, ExitCode), Failure> {
+    let times = Times { duration: Duration::from_secs(Stuck::DURATION_S), ..SHORT };
+    let found = Stuck::measure(&rounds.comparison(Vec::new(), times)?)?;
+    Ok(rounds.report(|| serde_json::json!(found), || found.markdown()))
+}
+
+fn overload(rounds: &Rounds) -> Result<(String, ExitCode), Failure> {
+    // The first seconds fill what rooms keep of their past.
+    let times = Times { warmup: Duration::from_secs(5), duration: Duration::from_secs(10) };
+    let found = Overload::measure(&rounds.comparison(Vec::new(), times)?)?;
+    Ok(rounds.report(|| serde_json::json!(found), || found.markdown()))
+}
+
+/// Where nothing else is said.
+const SHORT: Times = Times { warmup: Duration::from_millis(500), duration: Duration::from_secs(2) };
+
+impl Rounds {
+    fn comparison(&self, scenarios: Vec<Scenario>, times: Times) -> Result<Comparison, Failure> {
+        let program = std::env::current_exe().map_err(|error| Failure::Start { what: error.to_string() })?;
+        let warmup = self.warmup.unwrap_or(times.warmup);
+        let duration = self.duration.unwrap_or(times.duration);
+        Ok(Comparison { program, scenarios, runs: self.runs, times: Times { warmup, duration } })
+    }
+
+    fn report(
+        &self,
+        json: impl FnOnce() -> serde_json::Value,
+        markdown: impl FnOnce() -> String,
+    ) -> (String, ExitCode) {
+        let text = if self.json { format!("{}\n", json()) } else { markdown() };
+        (text, ExitCode::SUCCESS)
+    }
 }
 
 fn scenario(name: &str) -> Result<Scenario, String> {
@@ -183,12 +278,15 @@ fn scenario(name: &str) -> Result<Scenario, String> {
 
 impl LoadArgs {
     fn plan(&self) -> Plan {
+        let (protocol, default_port) = match self.protocol {
+            Wire::Line => (Protocol::Line, 2022),
+            Wire::Json => (Protocol::Json, 2022),
+            Wire::Websocket => (Protocol::WebSocket, 3000),
+            Wire::Socketio => (Protocol::SocketIo, 3000),
+        };
         Plan {
-            address: self.addr,
-            protocol: match self.protocol {
-                Wire::Line => Protocol::Line,
-                Wire::Json => Protocol::Json,
-            },
+            address: self.addr.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, default_port))),
+            protocol,
             room: self.room.clone(),
             leave: self.leave.clone(),
             rooms: self.rooms,
@@ -204,6 +302,7 @@ impl LoadArgs {
             warmup: self.warmup.unwrap_or(Duration::from_secs(1)),
             duration: self.duration.unwrap_or(Duration::from_secs(10)),
             connect_rate: self.connect_rate,
+            watch: self.stalled > 0,
             server_pid: self.server_pid,
         }
     }
@@ -252,6 +351,16 @@ mod tests {
     }
 
     #[test]
+    fn the_port_goes_with_the_protocol() {
+        let port = |flags: &str| parsed(flags).unwrap().address.port();
+        assert_eq!(port(""), 2022);
+        assert_eq!(port("--protocol json"), 2022);
+        assert_eq!(port("--protocol websocket"), 3000);
+        assert_eq!(port("--protocol socketio"), 3000);
+        assert_eq!(port("--protocol socketio 127.0.0.1:8080"), 8080);
+    }
+
+    #[test]
     fn flags_that_contradict_each_other_are_refused() {
         for flags in [
             "--rate 5 --window 5",
@@ -259,11 +368,23 @@ mod tests {
             "--floor 127.0.0.1:2022",
             "--runs 3",
             "--scenario A50",
+            "peers",
+            "peers bench/peers --members 5",
+            "--floor shards",
+            "shards --runs 0",
         ] {
             assert!(parsed(flags).is_err(), "{flags}");
         }
         let wrong = parsed("--floor --scenario E").unwrap_err();
         assert!(wrong.contains("it takes A50, A200, B, C16, C256, C16x16, D, connect"), "{wrong}");
-        assert!(parsed("--floor --scenario c256,D --runs 9").is_ok());
+        for flags in [
+            "--floor --scenario c256,D --runs 9",
+            "peers bench/peers --scenario d",
+            "shards --runs 9 --json",
+            "stuck --duration 20s",
+            "overload",
+        ] {
+            assert!(parsed(flags).is_ok(), "{flags}");
+        }
     }
 }

@@ -22,11 +22,8 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn summary(config: &Config) -> String {
-    let doors: Vec<String> = config
-        .listeners
-        .iter()
-        .map(|listener| format!("tcp {} {}", listener.bind, listener.service.name()))
-        .collect();
+    let listeners = config.listeners.iter();
+    let doors: Vec<String> = listeners.map(|listener| listener.service.announced(listener.bind)).collect();
     format!(
         "{} ({}), {}, data in {}",
         counted(doors.len(), "listener"),
@@ -49,11 +46,10 @@ mod tests {
 
     #[test]
     fn a_right_file_is_summed_up() {
-        let text =
-            "[[listen]]\n[[listen]]\nbind = 'localhost:7'\nservice = 'echo'\n[[room]]\nmatch = 'duo-*'";
+        let text = "[[listen]]\n[[listen]]\nbind = 'localhost:7'\nservice = 'echo'\n[[listen]]\nprotocol = 'http'\n[[room]]\nmatch = 'duo-*'";
         let (config, _) = Config::from_toml(text, "m.toml").unwrap();
         expect![
-            "2 listeners (tcp 127.0.0.1:2022 chat, tcp 127.0.0.1:7 echo), 1 room rule, data in madang-data"
+            "3 listeners (tcp 127.0.0.1:2022 chat, tcp 127.0.0.1:7 echo, http 127.0.0.1:3000), 1 room rule, data in madang-data"
         ]
         .assert_eq(&summary(&config));
     }

@@ -4,7 +4,6 @@
 //! the configuration, then `ready`, and nothing else. A script that has read `ready` can connect.
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::{env, io, thread};
 
@@ -30,7 +29,7 @@ pub(crate) fn run(flags: ServeArgs) -> anyhow::Result<ExitCode> {
     let signals = Signals::new([SIGTERM, SIGINT]).context("signals can't be caught")?;
     let server = Server::start(config)?;
     end_on_signal(signals, server.stopper()).context("the thread that waits for signals can't be started")?;
-    announce(server.listeners());
+    announce(&server);
 
     server.wait();
     info!("ended");
@@ -55,10 +54,10 @@ fn end_on_signal(mut signals: Signals, stopper: Stopper) -> io::Result<()> {
 }
 
 /// Tells whoever started us where we listen. That they closed their end is no reason not to serve.
-fn announce(listeners: &[(SocketAddr, &str)]) {
+fn announce(server: &Server) {
     let mut lines = String::new();
-    for (address, service) in listeners {
-        lines += &format!("listening tcp {address} {service}\n");
+    for (address, service) in server.listeners() {
+        lines += &format!("listening {}\n", service.announced(address));
     }
     lines += "ready\n";
     let mut stdout = io::stdout().lock();

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
 use clap::ValueEnum;
-use madang_server::config::{self, Config, Listener};
+use madang_server::config::{self, Config, Listener, Service};
 
 use crate::args::{LogFormat, ServeArgs};
 
@@ -78,11 +78,8 @@ pub(crate) fn resolve(asked: &ServeArgs) -> anyhow::Result<(Config, Vec<String>)
         Some(path) => from_file(path)?,
         None => (Config::default(), Vec::new()),
     };
-    for (protocol, address) in [("http", asked.http), ("udp", asked.udp)] {
-        if let Some(address) = address {
-            warnings
-                .push(format!("{protocol} listeners are not part of this version; {address} is not opened"));
-        }
+    if let Some(address) = asked.udp {
+        warnings.push(format!("udp listeners are not part of this version; {address} is not opened"));
     }
     Ok((laid_over(asked, config)?, warnings))
 }
@@ -106,9 +103,9 @@ fn laid_over(asked: &ServeArgs, mut config: Config) -> anyhow::Result<Config> {
         }
         config.shards = shards;
     }
-    if !asked.tcp.is_empty() {
-        config.listeners = asked.tcp.iter().copied().map(Listener::chat).collect();
-    }
+    let is_http = |listener: &Listener| matches!(listener.service, Service::Http(_));
+    replace(&mut config.listeners, asked.tcp.iter().copied().map(Listener::chat), |is| !is_http(is));
+    replace(&mut config.listeners, asked.http.into_iter().map(Listener::http), is_http);
     if config.data.as_os_str().is_empty() {
         bail!("data is \"\", it takes the path of a folder");
     }
@@ -116,9 +113,22 @@ fn laid_over(asked: &ServeArgs, mut config: Config) -> anyhow::Result<Config> {
         bail!("{bind} is given for two listeners, each needs its own address and port");
     }
     if config.listeners.is_empty() {
-        bail!("there is nothing to listen on: give --tcp ADDR, or a [[listen]] with protocol = \"tcp\"");
+        bail!("there is nothing to listen on: give --tcp ADDR or --http ADDR, or a [[listen]]");
     }
     Ok(config)
+}
+
+/// Puts listeners in the place of all those of the same kind, where there are any to put.
+fn replace(
+    listeners: &mut Vec<Listener>,
+    given: impl ExactSizeIterator<Item = Listener>,
+    is_of_kind: impl Fn(&Listener) -> bool,
+) {
+    if given.len() > 0 {
+        let at = listeners.iter().position(&is_of_kind).unwrap_or(listeners.len());
+        listeners.retain(|listener| !is_of_kind(listener));
+        listeners.splice(at..at, given);
+    }
 }
 
 #[cfg(test)]
@@ -169,7 +179,8 @@ mod tests {
     fn a_flag_replaces_all_addresses_of_the_environment() {
         let flags = ServeArgs { tcp: vec!["127.0.0.1:5".parse().unwrap()], ..ServeArgs::default() };
         let asked = flags.over(environment("MADANG_TCP=127.0.0.1:2,127.0.0.1:3").unwrap());
-        assert_eq!(addresses(&laid_over(&asked, Config::default()).unwrap()), ["127.0.0.1:5"]);
+        let config = laid_over(&asked, Config::default()).unwrap();
+        assert_eq!(addresses(&config), ["127.0.0.1:5", "127.0.0.1:3000"]);
     }
 
     #[test]
@@ -191,14 +202,45 @@ mod tests {
     }
 
     #[test]
+    fn addresses_replace_those_of_their_own_kind() {
+        let announced = |variables: &str, file: &str| {
+            let (file, _) = Config::from_toml(file, "file").unwrap();
+            let config = laid_over(&environment(variables).unwrap(), file).unwrap();
+            let listeners = config.listeners.iter();
+            let doors: Vec<String> = listeners.map(|door| door.service.announced(door.bind)).collect();
+            doors.join("\n")
+        };
+        let file = "[[listen]]\nprotocol = 'http'\n[[listen]]\nbind = '127.0.0.1:1'\nservice = 'echo'";
+        expect![[r#"
+            tcp 127.0.0.1:5 chat
+            http 127.0.0.1:3000"#]]
+        .assert_eq(&announced("MADANG_TCP=127.0.0.1:5", ""));
+        expect![[r#"
+            tcp 127.0.0.1:2022 chat
+            http 0.0.0.0:8080"#]]
+        .assert_eq(&announced("PORT=8080", ""));
+        expect![[r#"
+            http 127.0.0.1:6
+            tcp 127.0.0.1:1 echo"#]]
+        .assert_eq(&announced("MADANG_HTTP=127.0.0.1:6 PORT=8080", file));
+        expect![[r#"
+            http 127.0.0.1:3000
+            tcp 127.0.0.1:5 chat
+            tcp 127.0.0.1:6 chat"#]]
+        .assert_eq(&announced("MADANG_TCP=127.0.0.1:5,127.0.0.1:6", file));
+        expect![[r#"
+            tcp 127.0.0.1:1 chat
+            http 127.0.0.1:6"#]]
+        .assert_eq(&announced("MADANG_HTTP=127.0.0.1:6", "[[listen]]\nbind = '127.0.0.1:1'"));
+    }
+
+    #[test]
     fn doors_that_are_not_there_are_warned_of() {
-        let asked = environment("PORT=3000 MADANG_UDP=127.0.0.1:2022").unwrap();
+        let asked = environment("MADANG_UDP=127.0.0.1:2022").unwrap();
         let (config, warnings) = resolve(&asked).unwrap();
         assert_eq!(config, Config::default());
-        expect![[r#"
-            http listeners are not part of this version; 0.0.0.0:3000 is not opened
-            udp listeners are not part of this version; 127.0.0.1:2022 is not opened"#]]
-        .assert_eq(&warnings.join("\n"));
+        expect!["udp listeners are not part of this version; 127.0.0.1:2022 is not opened"]
+            .assert_eq(&warnings.join("\n"));
         let no_udp = ServeArgs { no_udp: true, ..ServeArgs::default() };
         assert_eq!(
             resolve(&no_udp.over(environment("MADANG_UDP=127.0.0.1:2022").unwrap())).unwrap().1.len(),
@@ -209,17 +251,25 @@ mod tests {
     #[test]
     fn what_cannot_be_served_is_refused() {
         let twice = ServeArgs { tcp: vec!["127.0.0.1:5".parse().unwrap(); 2], ..ServeArgs::default() };
+        let both = ServeArgs {
+            tcp: vec!["127.0.0.1:5".parse().unwrap()],
+            http: Some("127.0.0.1:5".parse().unwrap()),
+            ..ServeArgs::default()
+        };
         let crowd = ServeArgs { shards: Some(1000), ..ServeArgs::default() };
         let lost = ServeArgs { config: Some("no/such/file.toml".into()), ..ServeArgs::default() };
-        let refusals: Vec<String> =
-            [twice, crowd, lost].iter().map(|asked| format!("{:#}", resolve(asked).unwrap_err())).collect();
+        let refusals: Vec<String> = [twice, both, crowd, lost]
+            .iter()
+            .map(|asked| format!("{:#}", resolve(asked).unwrap_err()))
+            .collect();
         expect![[r#"
+            127.0.0.1:5 is given for two listeners, each needs its own address and port
             127.0.0.1:5 is given for two listeners, each needs its own address and port
             shards is 1000, it takes a whole number from 0 to 256
             no/such/file.toml can't be read: No such file or directory (os error 2)"#]]
         .assert_eq(&refusals.join("\n"));
         let deaf = Config { listeners: Vec::new(), ..Config::default() };
-        expect![[r#"there is nothing to listen on: give --tcp ADDR, or a [[listen]] with protocol = "tcp""#]]
+        expect!["there is nothing to listen on: give --tcp ADDR or --http ADDR, or a [[listen]]"]
             .assert_eq(&laid_over(&ServeArgs::default(), deaf).unwrap_err().to_string());
     }
 }

@@ -17,14 +17,14 @@ pub struct Chat {
     creator: Option<SessionId>,
     topic: Option<Text>,
     capacity: Option<u32>,
-    /// Fingerprints of what was said with a key.
-    said_once: Remembered<u64>,
+    /// Fingerprints of what was said with a key. Most rooms have none.
+    said_once: Option<Box<Remembered<u64>>>,
 }
 
 impl Chat {
     /// A room in which nothing has happened yet.
     pub fn new(name: RoomName) -> Chat {
-        Chat { name, creator: None, topic: None, capacity: None, said_once: Remembered::default() }
+        Chat { name, creator: None, topic: None, capacity: None, said_once: None }
     }
 
     /// The room's name.
@@ -92,7 +92,7 @@ impl Chat {
     fn decide_say(&self, text: &Text, key: Option<&Key>, actor: &Actor) -> Result<Decision, Refusal> {
         self.check_member(actor)?;
         let once = key.map(|key| Box::new(Once { session: actor.session, key: key.clone() }));
-        match once.as_ref().and_then(|once| self.said_once.find(once)) {
+        match once.as_ref().and_then(|once| self.said_once.as_ref()?.find(once)) {
             Some((seq, said)) if *said == fingerprint(text.as_str().as_bytes()) => {
                 Ok(Decision::Already(*seq))
             }
@@ -118,7 +118,8 @@ impl Chat {
         match event {
             Event::Created { by, .. } => self.creator = Some(*by),
             Event::Said { text, once: Some(once), .. } => {
-                self.said_once.insert(seq, (**once).clone(), fingerprint(text.as_str().as_bytes()));
+                let said_once = self.said_once.get_or_insert_default();
+                said_once.insert(seq, (**once).clone(), fingerprint(text.as_str().as_bytes()));
             }
             Event::Topic { text, .. } => self.topic = Some(text.clone()),
             Event::Capacity { capacity, .. } => self.capacity = Some(*capacity),
@@ -129,7 +130,10 @@ impl Chat {
 
     /// Forgets the keys of events before `first`, which the log no longer keeps.
     pub fn trim(&mut self, first: Seq) {
-        self.said_once.trim(first);
+        self.said_once.take_if(|said_once| {
+            said_once.trim(first);
+            said_once.is_empty()
+        });
     }
 
     /// The state in its stored form.
@@ -141,7 +145,7 @@ impl Chat {
             creator: self.creator.map(|id| id.to_string()),
             topic: self.topic.as_ref().map(Text::to_string),
             capacity: self.capacity,
-            keys: self.said_once.iter().map(key).collect(),
+            keys: self.said_once.iter().flat_map(|said_once| said_once.iter()).map(key).collect(),
         }
     }
 
@@ -159,7 +163,7 @@ impl Chat {
             creator: creator.map_or(Some(None), |id| id.map(Some))?,
             topic: topic.map_or(Some(None), |text| text.map(Some))?,
             capacity: saved.capacity,
-            said_once,
+            said_once: (!saved.keys.is_empty()).then(|| Box::new(said_once)),
         })
     }
 }

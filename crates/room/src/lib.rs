@@ -31,7 +31,7 @@ pub use lobby::{
 pub use name::{NAME_MARKS_MAX, NICK_BYTES_MAX, NameError, Nick, ROOM_BYTES_MAX, RoomName};
 pub use once::{KEY_BYTES_MAX, Key, Once, SessionId};
 pub use participant::{IdPattern, Participant, PatternError};
-pub use refusal::Refusal;
+pub use refusal::{REFUSAL_CODES, Refusal};
 pub use seats::{
     AREAS_MAX, SEAT_NUMBER_MAX, SEATS_MAX, SECTION_BYTES_MAX, SeatArea, SeatId, SeatMap, SeatMapError,
     SeatRow, SeatStatus,

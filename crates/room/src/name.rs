@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use smol_str::{SmolStr, SmolStrBuilder, StrExt};
 use unicode_normalization::UnicodeNormalization;
@@ -49,34 +50,64 @@ pub enum NameError {
     Marks,
 }
 
-/// The name of a room: 1 to [`ROOM_BYTES_MAX`] bytes of letters, digits, `-`, `_`, `.`, and at most one `/`.
+/// A name as it is shown and as it is compared, in one small string, because there is one for each person and room:
+/// the length of the former as a character, the former, and, only where it differs, the latter.
 #[derive(Clone)]
-pub struct RoomName {
-    shown: SmolStr,
-    key: SmolStr,
+struct Spelling(SmolStr);
+
+const _: () = assert!(ROOM_BYTES_MAX < 128 && NICK_BYTES_MAX < 128, "the length is one byte of UTF-8");
+
+impl Spelling {
+    fn new(shown: &str, key: &str) -> Spelling {
+        let mut both = SmolStrBuilder::new();
+        both.push(char::from(shown.len() as u8));
+        both.push_str(shown);
+        if key != shown {
+            both.push_str(key);
+        }
+        Spelling(both.finish())
+    }
+
+    fn shown(&self) -> &str {
+        self.parts().0
+    }
+
+    fn key(&self) -> &str {
+        let (shown, key) = self.parts();
+        if key.is_empty() { shown } else { key }
+    }
+
+    fn parts(&self) -> (&str, &str) {
+        let (length, names) = self.0.split_at(1);
+        names.split_at(usize::from(length.as_bytes()[0]))
+    }
 }
+
+/// The name of a room: 1 to [`ROOM_BYTES_MAX`] bytes of letters, digits, `-`, `_`, `.`, and at most one `/`.
+/// Cloning counts a reference: a room's name is kept by each of its members and by all who know the room.
+#[derive(Clone)]
+pub struct RoomName(Arc<Spelling>);
 
 impl RoomName {
     /// Checks and normalises a name.
     pub fn parse(raw: &str) -> Result<RoomName, NameError> {
         let shown = normalised(raw, ROOM_BYTES_MAX, true)?;
-        let key = folded(&shown);
-        Ok(RoomName { shown, key })
+        Ok(RoomName(Arc::new(Spelling::new(&shown, &folded(&shown)))))
     }
 
     /// The name as people read it.
     pub fn as_str(&self) -> &str {
-        &self.shown
+        self.0.shown()
     }
 
     /// The name as it is compared and stored under.
-    pub fn key(&self) -> &SmolStr {
-        &self.key
+    pub fn key(&self) -> &str {
+        self.0.key()
     }
 
     /// What stands before the `/`, or all of it: rooms that share it live together.
     pub fn family(&self) -> &str {
-        self.key.split('/').next().unwrap_or(&self.key)
+        self.key().split('/').next().unwrap_or(self.key())
     }
 
     /// The room with this number inside this one: `day19/3`. The caller has seen to it that the name is no inner
@@ -88,29 +119,25 @@ impl RoomName {
 
     /// Is it a room inside another one (`day19/3`)? Only lobbies and shows make those.
     pub fn is_inner(&self) -> bool {
-        self.key.contains('/')
+        self.key().contains('/')
     }
 }
 
 /// A person's name: 1 to [`NICK_BYTES_MAX`] bytes of letters, digits, `-`, `_`, `.`.
 #[derive(Clone)]
-pub struct Nick {
-    shown: SmolStr,
-    key: SmolStr,
-}
+pub struct Nick(Spelling);
 
 impl Nick {
     /// Checks and normalises a nickname. It may be a reserved one: ask [`Nick::is_reserved`] before giving it out.
     pub fn parse(raw: &str) -> Result<Nick, NameError> {
         let shown = normalised(raw, NICK_BYTES_MAX, false)?;
-        let key = skeleton(&folded(&shown));
-        Ok(Nick { shown, key })
+        Ok(Nick(Spelling::new(&shown, &skeleton(&folded(&shown)))))
     }
 
     /// The name of the `number`th newcomer.
     pub fn guest(number: u64) -> Nick {
         let shown: SmolStr = smol_str::format_smolstr!("Guest{number}");
-        Nick { key: shown.to_lowercase_smolstr(), shown }
+        Nick(Spelling::new(&shown, &shown.to_lowercase_smolstr()))
     }
 
     /// The name under which the server itself makes rooms.
@@ -121,33 +148,28 @@ impl Nick {
 
     /// May nobody take it? (`Guest` and digits, and names that would speak for the server.)
     pub fn is_reserved(&self) -> bool {
-        let guest = self.key.strip_prefix("guest");
+        let guest = self.key().strip_prefix("guest");
         guest.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit()))
-            || RESERVED.iter().any(|name| self.key == skeleton(name))
+            || RESERVED.iter().any(|name| self.key() == skeleton(name))
     }
 
     /// The name as people read it.
     pub fn as_str(&self) -> &str {
-        &self.shown
+        self.0.shown()
     }
 
     /// The name as it is compared: two people can't have the same.
-    pub fn key(&self) -> &SmolStr {
-        &self.key
+    pub fn key(&self) -> &str {
+        self.0.key()
     }
 }
 
 macro_rules! compared_by_key {
     ($name:ident) => {
-        impl PartialEq for $name {
-            fn eq(&self, other: &Self) -> bool {
-                self.key == other.key
-            }
-        }
         impl Eq for $name {}
         impl Hash for $name {
             fn hash<H: Hasher>(&self, state: &mut H) {
-                self.key.hash(state);
+                self.key().hash(state);
             }
         }
         impl PartialOrd for $name {
@@ -157,23 +179,36 @@ macro_rules! compared_by_key {
         }
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                self.key.cmp(&other.key)
+                self.key().cmp(other.key())
             }
         }
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.shown)
+                f.write_str(self.as_str())
             }
         }
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}({:?})", stringify!($name), self.shown)
+                write!(f, "{}({:?})", stringify!($name), self.as_str())
             }
         }
     };
 }
 compared_by_key!(RoomName);
 compared_by_key!(Nick);
+
+impl PartialEq for RoomName {
+    fn eq(&self, other: &Self) -> bool {
+        // Most of the time it is the same one.
+        Arc::ptr_eq(&self.0, &other.0) || self.key() == other.key()
+    }
+}
+
+impl PartialEq for Nick {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
 
 /// The NFC form of `raw`, if it has only what names may have.
 fn normalised(raw: &str, bytes_max: usize, slash_allowed: bool) -> Result<SmolStr, NameError> {

@@ -93,6 +93,10 @@ impl<T> Remembered<T> {
         self.by_key.insert(once, (seq, what));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.in_order.is_empty()
+    }
+
     /// Forgets what happened before `first`.
     pub(crate) fn trim(&mut self, first: Seq) {
         while let Some((seq, once)) = self.in_order.pop_front_if(|(seq, _)| *seq < first) {

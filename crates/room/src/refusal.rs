@@ -75,6 +75,8 @@ pub enum Refusal {
     TooManySeatsHeld { held: usize, asked: usize, max: u32 },
     #[error("one command may be about {max} seats, not {asked}; ask in parts")]
     TooManySeatsAsked { asked: usize, max: u32 },
+    #[error("{why}")]
+    Forbidden { why: String },
     #[error("only who made {room} may change its topic and capacity")]
     NotTheCreator { room: RoomName },
     #[error("the key {key:?} was used for something else; use a new one for each command")]
@@ -99,6 +101,34 @@ pub enum Refusal {
     Unknown { room: RoomName },
 }
 
+/// All codes, in an order that never changes but at its end.
+pub const REFUSAL_CODES: [&str; 24] = [
+    "bad_json",
+    "bad_command",
+    "bad_text",
+    "bad_name",
+    "nick_taken",
+    "forbidden",
+    "no_such_room",
+    "no_such_nick",
+    "not_a_member",
+    "room_full",
+    "key_reused",
+    "too_long",
+    "too_fast",
+    "too_many",
+    "unavailable",
+    "unknown",
+    "already_checked_in",
+    "not_checked_in",
+    "bad_participant",
+    "no_such_show",
+    "no_such_seat",
+    "seat_taken",
+    "hold_expired",
+    "not_yours",
+];
+
 impl Refusal {
     /// The code on the wire.
     pub fn code(&self) -> &'static str {
@@ -109,9 +139,12 @@ impl Refusal {
             NotUtf8 { .. } | BadText(TextError::Empty) => "bad_text",
             BadName { .. } | InnerRoom { .. } => "bad_name",
             NickTaken { .. } => "nick_taken",
-            NickReserved { .. } | NotTheCreator { .. } | NotAChat { .. } | NotAHost | WrongSecret => {
-                "forbidden"
-            }
+            Forbidden { .. }
+            | NickReserved { .. }
+            | NotTheCreator { .. }
+            | NotAChat { .. }
+            | NotAHost
+            | WrongSecret => "forbidden",
             NoSuchRoom { .. } | NoSuchLobby { .. } | NoLobbyHere => "no_such_room",
             NoSuchNick { .. } => "no_such_nick",
             NotAMember { .. } | InNoRoom => "not_a_member",

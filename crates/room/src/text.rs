@@ -38,7 +38,9 @@ impl Text {
     /// invisible characters but ZWJ, ZWNJ and variation selectors (emoji and Persian need them); of more than
     /// four combining marks in a row, the further ones.
     pub fn parse(raw: &str) -> Result<Text, TextError> {
-        let plain = raw.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\t'));
+        // Without an early end, so that the compiler looks at many bytes at once.
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') | (byte == b'\t');
+        let plain = raw.bytes().fold(true, |plain, byte| plain & is_plain(byte));
         let text: Arc<str> = if plain { raw.into() } else { clean(raw).into() };
         match text.len() {
             0 => Err(TextError::Empty),

@@ -9,6 +9,7 @@ use madang_log::Record;
 use madang_room::{Entry, Event, Presence, RoomName, Seq};
 use madang_wire::websocket::text_frame;
 use madang_wire::{Happening, json, socketio, sse, text};
+use smallvec::SmallVec;
 
 use crate::metrics::Metrics;
 use crate::placement::ConnRef;
@@ -74,7 +75,7 @@ pub(crate) enum What {
 #[derive(Debug)]
 pub(crate) struct Batch {
     pub(crate) place: Place,
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: SmallVec<[Item; 1]>,
     /// The events among the items, as the log has them, too.
     record: Option<Arc<Record>>,
     encoded: [OnceLock<Encoded>; Form::COUNT],
@@ -85,16 +86,17 @@ pub(crate) struct Batch {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Vec<u8>,
-    ends: Vec<u32>,
+    ends: SmallVec<[u32; 4]>,
 }
 
 impl Batch {
     pub(crate) fn new(
         place: Place,
-        items: Vec<Item>,
+        items: impl Into<SmallVec<[Item; 1]>>,
         record: Option<Arc<Record>>,
         metrics: Arc<Metrics>,
     ) -> Batch {
+        let items = items.into();
         debug_assert!(!items.is_empty());
         Batch { place, items, record, encoded: Default::default(), metrics }
     }
@@ -110,7 +112,7 @@ impl Batch {
     fn encode(&self, form: Form) -> Encoded {
         // A line is its text and a few names: 96 bytes hold most.
         let mut bytes = Vec::with_capacity(96 * self.items.len());
-        let mut ends = Vec::with_capacity(self.items.len());
+        let mut ends = SmallVec::with_capacity(self.items.len());
         for item in &self.items {
             match (&item.what, &self.place) {
                 (What::Raw(raw), _) => bytes.extend_from_slice(raw),

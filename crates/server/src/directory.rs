@@ -7,14 +7,17 @@
 //! Invariant: a nickname has one holder. A lost connection's name stays its session's for the grace period.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use madang_room::{Nick, Refusal, SessionId, Timestamp};
 use madang_wire::Answer;
-use smol_str::SmolStr;
 
 use crate::home::Trail;
-use crate::message::{ConnAnswer, DirectoryMessage, Heir, Holder, Outgoing};
+use crate::message::{ConnAnswer, DirectoryMessage, Heir, Holder, Outgoing, Person};
 use crate::placement::ConnRef;
 
 /// How often names whose grace has passed are forgotten.
@@ -34,25 +37,28 @@ pub(crate) struct Keepsake {
 #[derive(Debug)]
 pub(crate) struct Directory {
     grace: Duration,
-    nicks: HashMap<SmolStr, NickEntry>,
-    sessions: HashMap<SessionId, SessionEntry>,
+    nicks: Holdings,
+    sessions: Holdings,
+    /// What the last connections of Socket.IO sessions had been sent, and until when that is good.
+    trails: HashMap<SessionId, (Timestamp, Box<Trail>)>,
     keepsakes: Vec<Keepsake>,
     next_sweep: Option<Timestamp>,
 }
 
+/// Nicknames or sessions, and who has them.
 #[derive(Debug)]
-struct NickEntry {
-    nick: Nick,
-    session: SessionId,
-    held: Held,
+struct Holdings {
+    table: HashTable<Holding>,
+    /// What a person is found by.
+    key: fn(&Person) -> &[u8],
+    /// Keyed at random, because people choose names.
+    hasher: RandomState,
 }
 
 #[derive(Debug)]
-struct SessionEntry {
-    nick: Nick,
+struct Holding {
+    person: Arc<Person>,
     held: Held,
-    /// What its last connection had been sent.
-    trail: Option<Box<Trail>>,
 }
 
 /// By whom something is held: by a live connection, or for one that may come back until then.
@@ -66,8 +72,9 @@ impl Directory {
     pub(crate) fn new(grace: Duration) -> Directory {
         Directory {
             grace,
-            nicks: HashMap::new(),
-            sessions: HashMap::new(),
+            nicks: Holdings::new(|person| person.nick.key().as_bytes()),
+            sessions: Holdings::new(|person| &person.session.0),
+            trails: HashMap::new(),
             keepsakes: Vec::new(),
             next_sweep: None,
         }
@@ -75,21 +82,18 @@ impl Directory {
 
     pub(crate) fn handle(&mut self, message: DirectoryMessage, now: Timestamp, out: &mut Outgoing) {
         match message {
-            DirectoryMessage::Guest { nick, holder } => {
-                self.hold_nick(nick, holder.session, Held::By(holder.conn))
+            DirectoryMessage::Guest { person, conn } => self.nicks.hold(person, Held::By(conn)),
+            DirectoryMessage::ClaimNick { person, conn } => {
+                let result = self.claim_nick(&person, conn, now);
+                out.tell_conn(conn, ConnAnswer::NickClaimed { person, result });
             }
-            DirectoryMessage::ClaimNick { nick, holder } => {
-                let result = self.claim_nick(&nick, holder, now);
-                let session = holder.session;
-                out.tell_conn(holder.conn, ConnAnswer::NickClaimed { nick, session, result });
-            }
-            DirectoryMessage::ReleaseNick { nick, holder, keep } => {
-                self.release_nick(&nick, holder, keep, now)
+            DirectoryMessage::ReleaseNick { person, conn, keep } => {
+                self.release_nick(person, conn, keep, now)
             }
             DirectoryMessage::Tell { to, from, text, reply_to, re } => {
-                let (result, told) = match self.nicks.get(to.key()) {
-                    Some(NickEntry { nick, held: Held::By(conn), .. }) => {
-                        (Ok(Answer::Told { to: nick.clone(), text: text.clone() }), Some(*conn))
+                let (result, told) = match self.nicks.get(to.key().as_bytes()) {
+                    Some(Holding { person, held: Held::By(conn) }) => {
+                        (Ok(Answer::Told { to: person.nick.clone(), text: text.clone() }), Some(*conn))
                     }
                     _ => (Err(Refusal::NoSuchNick { nick: to }), None),
                 };
@@ -98,9 +102,7 @@ impl Directory {
                     out.tell_conn(conn, ConnAnswer::Told { from, text });
                 }
             }
-            DirectoryMessage::OpenSession { nick, holder } => {
-                self.hold_session(holder.session, nick, Held::By(holder.conn));
-            }
+            DirectoryMessage::OpenSession { person, conn } => self.hold_session(person, Held::By(conn)),
             DirectoryMessage::ResumeSession { holder, wants_trail } => {
                 self.resume_session(holder, wants_trail, now, out);
             }
@@ -108,82 +110,75 @@ impl Directory {
                 self.close_session(holder, keep, trail, now);
             }
             DirectoryMessage::RestoreTrail { session, trail, until } => {
-                // The name may be known, and kept for a shorter time.
-                let nick = self.sessions.get(&session).map(|entry| entry.nick.clone());
-                let nick = nick.unwrap_or_else(|| Nick::guest(0));
-                let (held, trail) = (Held::Until(until), Some(trail));
-                self.sessions.insert(session, SessionEntry { nick, held, trail });
+                self.trails.insert(session, (until, trail));
                 self.schedule_sweep(now);
             }
-            DirectoryMessage::RestoreSession { session, nick } => {
-                self.hold_session(session, nick, Held::Until(now.plus(self.grace)));
+            DirectoryMessage::RestoreSession { person } => {
+                self.hold_session(person, Held::Until(now.plus(self.grace)));
                 self.schedule_sweep(now);
             }
-            DirectoryMessage::RestoreNick { session, nick } => {
-                self.hold_nick(nick, session, Held::Until(now.plus(self.grace)));
+            DirectoryMessage::RestoreNick { person } => {
+                self.nicks.hold(person, Held::Until(now.plus(self.grace)));
                 self.schedule_sweep(now);
             }
         }
     }
 
-    fn claim_nick(&mut self, nick: &Nick, holder: Holder, now: Timestamp) -> Result<(), Refusal> {
+    fn claim_nick(&mut self, person: &Arc<Person>, conn: ConnRef, now: Timestamp) -> Result<(), Refusal> {
+        let nick = &person.nick;
         if nick.is_reserved() {
             return Err(Refusal::NickReserved { nick: nick.clone() });
         }
-        let is_taken = self.nicks.get(nick.key()).is_some_and(|entry| match entry.held {
-            _ if entry.session == holder.session => false,
+        let is_taken = self.nicks.get(nick.key().as_bytes()).is_some_and(|holding| match holding.held {
+            _ if holding.person.session == person.session => false,
             Held::By(_) => true,
             Held::Until(until) => now < until,
         });
         if is_taken {
             return Err(Refusal::NickTaken { nick: nick.clone() });
         }
-        self.hold_nick(nick.clone(), holder.session, Held::By(holder.conn));
+        self.nicks.hold(person.clone(), Held::By(conn));
         Ok(())
     }
 
-    fn hold_nick(&mut self, nick: Nick, session: SessionId, held: Held) {
-        self.nicks.insert(nick.key().clone(), NickEntry { nick, session, held });
-    }
-
-    fn release_nick(&mut self, nick: &Nick, holder: Holder, keep: bool, now: Timestamp) {
+    fn release_nick(&mut self, person: Arc<Person>, conn: ConnRef, keep: bool, now: Timestamp) {
+        let holding = self.nicks.get(person.nick.key().as_bytes());
         // Another connection of the session may hold it by now.
-        let Some(entry) = self.nicks.get_mut(nick.key()).filter(|entry| entry.held == Held::By(holder.conn))
-        else {
+        if holding.is_none_or(|holding| holding.held != Held::By(conn)) {
             return;
-        };
+        }
         if keep {
-            entry.session = holder.session;
-            entry.held = Held::Until(now.plus(self.grace));
+            self.nicks.hold(person, Held::Until(now.plus(self.grace)));
             self.schedule_sweep(now);
         } else {
-            self.nicks.remove(nick.key());
+            self.nicks.remove(person.nick.key().as_bytes());
         }
     }
 
-    fn hold_session(&mut self, session: SessionId, nick: Nick, held: Held) {
-        let is_known = self.sessions.get(&session).is_some_and(|entry| entry.nick.as_str() == nick.as_str());
-        if !is_known {
+    fn hold_session(&mut self, person: Arc<Person>, held: Held) {
+        let Person { nick, session } = &*person;
+        let known = self.sessions.get(&session.0);
+        if known.is_none_or(|known| known.person.nick.as_str() != nick.as_str()) {
             // A guest's name is given out again after a restart, so there is nothing to come back for.
             let kept = (!nick.is_reserved()).then(|| nick.clone());
             if kept.is_some() {
-                self.keepsakes.push(Keepsake { session, nick: kept });
+                self.keepsakes.push(Keepsake { session: *session, nick: kept });
             }
         }
-        let trail = self.sessions.remove(&session).and_then(|entry| entry.trail);
-        self.sessions.insert(session, SessionEntry { nick, held, trail });
+        self.sessions.hold(person, held);
     }
 
     fn resume_session(&mut self, holder: Holder, wants_trail: bool, now: Timestamp, out: &mut Outgoing) {
         let Holder { session, conn } = holder;
+        let kept = self.trails.remove(&session);
+        let trail = kept.filter(|(until, _)| wants_trail && now < *until).map(|(_, trail)| trail);
         let is_over = |held: Held| matches!(held, Held::Until(until) if until <= now);
-        let entry = self.sessions.get_mut(&session).filter(|entry| !is_over(entry.held));
-        let Some(entry) = entry else {
-            return out.tell_conn(conn, ConnAnswer::SessionResumed { session, nick: None, trail: None });
+        let holding = self.sessions.get_mut(&session.0).filter(|holding| !is_over(holding.held));
+        let Some(holding) = holding else {
+            return out.tell_conn(conn, ConnAnswer::SessionResumed { session, nick: None, trail });
         };
-        let trail = entry.trail.take().filter(|_| wants_trail);
-        let nick = entry.nick.clone();
-        match std::mem::replace(&mut entry.held, Held::By(conn)) {
+        let nick = holding.person.nick.clone();
+        match std::mem::replace(&mut holding.held, Held::By(conn)) {
             Held::By(old) if old != conn && wants_trail => {
                 // Only the old connection's home knows what that was sent, and answers for us.
                 out.tell_conn(old, ConnAnswer::Replaced { heir: Some(Heir { conn, session, nick }) });
@@ -200,12 +195,13 @@ impl Directory {
     }
 
     fn close_session(&mut self, holder: Holder, keep: bool, trail: Option<Box<Trail>>, now: Timestamp) {
-        let held = self.sessions.get_mut(&holder.session).filter(|entry| entry.held == Held::By(holder.conn));
-        let Some(entry) = held else { return };
+        let holding = self.sessions.get_mut(&holder.session.0);
+        let Some(holding) = holding.filter(|holding| holding.held == Held::By(holder.conn)) else { return };
         if keep {
-            let kept_for = if trail.is_some() { self.grace.max(TRAIL_KEPT) } else { self.grace };
-            entry.held = Held::Until(now.plus(kept_for));
-            entry.trail = trail;
+            holding.held = Held::Until(now.plus(self.grace));
+            if let Some(trail) = trail {
+                self.trails.insert(holder.session, (now.plus(TRAIL_KEPT), trail));
+            }
             self.schedule_sweep(now);
         } else {
             self.forget_session(holder.session);
@@ -214,15 +210,12 @@ impl Directory {
 
     /// Takes out what those who may come back had been sent, for a server that starts again, with how long it is good.
     pub(crate) fn take_trails(&mut self) -> impl Iterator<Item = (SessionId, Timestamp, Box<Trail>)> + '_ {
-        self.sessions.iter_mut().filter_map(|(session, entry)| match entry.held {
-            Held::Until(until) => Some((*session, until, entry.trail.take()?)),
-            Held::By(_) => None,
-        })
+        self.trails.drain().map(|(session, (until, trail))| (session, until, trail))
     }
 
     fn forget_session(&mut self, session: SessionId) {
-        let entry = self.sessions.remove(&session);
-        if entry.is_some_and(|entry| !entry.nick.is_reserved()) {
+        let holding = self.sessions.remove(&session.0);
+        if holding.is_some_and(|holding| !holding.person.nick.is_reserved()) {
             self.keepsakes.push(Keepsake { session, nick: None });
         }
     }
@@ -237,15 +230,16 @@ impl Directory {
             return;
         }
         let is_over = |held: &Held| matches!(held, Held::Until(until) if *until <= now);
-        self.nicks.retain(|_, entry| !is_over(&entry.held));
-        let over =
-            self.sessions.iter().filter(|(_, entry)| is_over(&entry.held)).map(|(session, _)| *session);
-        for session in over.collect::<Vec<_>>() {
+        self.nicks.table.retain(|holding| !is_over(&holding.held));
+        let over = self.sessions.table.iter().filter(|holding| is_over(&holding.held));
+        for session in over.map(|holding| holding.person.session).collect::<Vec<_>>() {
             self.forget_session(session);
         }
-        let waits = |held: &Held| matches!(held, Held::Until(_));
-        let is_more = self.nicks.values().any(|entry| waits(&entry.held))
-            || self.sessions.values().any(|entry| waits(&entry.held));
+        self.trails.retain(|_, (until, _)| now < *until);
+        let waits = |holding: &Holding| matches!(holding.held, Held::Until(_));
+        let is_more = !self.trails.is_empty()
+            || self.nicks.table.iter().any(waits)
+            || self.sessions.table.iter().any(waits);
         self.next_sweep = is_more.then(|| now.plus(SWEEP_EVERY));
     }
 
@@ -257,5 +251,36 @@ impl Directory {
     /// What has to be remembered or forgotten for a server that starts again.
     pub(crate) fn poll_keepsakes(&mut self) -> impl Iterator<Item = Keepsake> + '_ {
         self.keepsakes.drain(..)
+    }
+}
+
+impl Holdings {
+    fn new(key: fn(&Person) -> &[u8]) -> Holdings {
+        Holdings { table: HashTable::new(), key, hasher: RandomState::new() }
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&Holding> {
+        self.table.find(self.hasher.hash_one(key), |holding| (self.key)(&holding.person) == key)
+    }
+
+    fn get_mut(&mut self, key: &[u8]) -> Option<&mut Holding> {
+        self.table.find_mut(self.hasher.hash_one(key), |holding| (self.key)(&holding.person) == key)
+    }
+
+    /// Gives the person's name or session to them, whoever had it.
+    fn hold(&mut self, person: Arc<Person>, held: Held) {
+        let key = (self.key)(&person);
+        let is_same = |holding: &Holding| (self.key)(&holding.person) == key;
+        let hash = |holding: &Holding| self.hasher.hash_one((self.key)(&holding.person));
+        match self.table.entry(self.hasher.hash_one(key), is_same, hash) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = Holding { person: person.clone(), held },
+            Entry::Vacant(entry) => drop(entry.insert(Holding { person: person.clone(), held })),
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) -> Option<Holding> {
+        let is_same = |holding: &Holding| (self.key)(&holding.person) == key;
+        let found = self.table.find_entry(self.hasher.hash_one(key), is_same).ok()?;
+        Some(found.remove().0)
     }
 }

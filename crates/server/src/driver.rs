@@ -28,8 +28,9 @@ use crate::shard::Shard;
 
 const MAILBOX: Token = Token(usize::MAX);
 
-/// Events taken from the system at once.
-const EVENTS_AT_ONCE: usize = 1_024;
+/// Events taken from the system, and letters from the mailbox, in one turn. Under load a turn that is much larger
+/// merges no more lines into one write; it only spreads what it needs for a moment over more memory.
+const EVENTS_AT_ONCE: usize = 256;
 
 /// What reaches a shard's thread from others.
 pub(crate) enum Inbox {
@@ -118,8 +119,9 @@ impl Driver {
         let mut events = Events::with_capacity(EVENTS_AT_ONCE);
         let mut is_ending = false;
         let mut is_told = false;
+        let mut has_letters = false;
         loop {
-            let wait = match shard.has_work() {
+            let wait = match has_letters || shard.has_work() {
                 true => Some(std::time::Duration::ZERO),
                 // A millisecond more: a deadline is over when the clock says more, not as much.
                 false => shard
@@ -136,7 +138,9 @@ impl Driver {
             }
             shard.set_now(clock.now());
             self.mailbox.is_woken.store(false, Ordering::SeqCst);
-            while let Ok(what) = self.receiver.try_recv() {
+            let letters: Vec<Inbox> = self.receiver.try_iter().take(EVENTS_AT_ONCE).collect();
+            has_letters = letters.len() == EVENTS_AT_ONCE;
+            for what in letters {
                 match what {
                     Inbox::Accepted { stream, peer, listener, ip_slot } => {
                         accept(&mut shard, stream, peer, listener, ip_slot);

@@ -28,7 +28,7 @@ pub(crate) struct Visitor {
 
 pub(crate) struct Hall {
     pub(crate) config: Arc<Config>,
-    pub(crate) registry: Registry,
+    registry: Registry,
     shards: Vec<Mailbox>,
     next_shard: AtomicUsize,
     is_draining: AtomicBool,
@@ -80,6 +80,7 @@ impl Hall {
     /// A session that requests have carried goes on over a socket of its own; what it is still owed goes there first.
     pub(crate) fn upgrade(&self, door: &PipeDoor, sid: SmolStr, stream: TcpStream, input: Vec<u8>) {
         if let Some(slot) = door.slot() {
+            door.hand_over();
             door.shard().send(Inbox::Upgrade { slot, sid, stream, input });
         }
     }
@@ -92,6 +93,14 @@ impl Hall {
 
     fn next_shard(&self) -> &Mailbox {
         &self.shards[self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shards.len()]
+    }
+
+    /// What the server has counted, in the text format of Prometheus.
+    pub(crate) fn metrics(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string fails only where a metric can't be written, and then says as much as there is.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
     }
 
     /// From now on the server says that it takes no more traffic.

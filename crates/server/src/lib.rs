@@ -6,14 +6,17 @@
 //!
 //! This crate never parses bytes by hand (`madang-wire` does) and never decides what a room allows (`madang-room`).
 
+mod addresses;
 mod arrival;
 mod batch;
+mod bucket;
 mod clock;
 pub mod config;
 mod directory;
 mod driver;
 mod hall;
 mod home;
+mod http;
 mod message;
 mod metrics;
 mod net;

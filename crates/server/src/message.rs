@@ -19,7 +19,7 @@ pub(crate) enum Message {
     /// To a shard: list your rooms.
     ListRooms(Box<ListRooms>),
     /// To the shard that owns a nickname or a session.
-    Directory(Box<DirectoryMessage>),
+    Directory(DirectoryMessage),
     /// To a connection's home.
     Conn(ConnMessage),
     /// To every shard that has members in the batch's room.
@@ -40,8 +40,7 @@ pub(crate) struct RoomMessage {
 #[derive(Debug)]
 pub(crate) enum Ask {
     Join {
-        nick: Nick,
-        session: SessionId,
+        person: Arc<Person>,
         capacity: Option<u32>,
         resume: Option<ResumeFrom>,
     },
@@ -78,8 +77,7 @@ pub(crate) enum Ask {
     },
     /// The member has another name, or turned out to be another session. Not answered.
     Rename {
-        nick: Nick,
-        session: SessionId,
+        person: Arc<Person>,
     },
 }
 
@@ -102,18 +100,18 @@ pub(crate) struct ListRooms {
 pub(crate) enum DirectoryMessage {
     /// A newcomer's name, which nobody else can have. Not answered.
     Guest {
-        nick: Nick,
-        holder: Holder,
+        person: Arc<Person>,
+        conn: ConnRef,
     },
     /// May I have this name? Answered with [`ConnAnswer::NickClaimed`].
     ClaimNick {
-        nick: Nick,
-        holder: Holder,
+        person: Arc<Person>,
+        conn: ConnRef,
     },
     /// I don't need it any more. With `keep`, it stays my session's for the grace period. Not answered.
     ReleaseNick {
-        nick: Nick,
-        holder: Holder,
+        person: Arc<Person>,
+        conn: ConnRef,
         keep: bool,
     },
     /// Say this to whoever has that name. Answered.
@@ -126,8 +124,8 @@ pub(crate) enum DirectoryMessage {
     },
     /// This session has a token now, or another name. Not answered.
     OpenSession {
-        nick: Nick,
-        holder: Holder,
+        person: Arc<Person>,
+        conn: ConnRef,
     },
     /// I present this session's token. Answered with [`ConnAnswer::SessionResumed`], by the owner or, where a live
     /// connection with the same session is replaced and its trail is wanted, by that one's home.
@@ -150,13 +148,19 @@ pub(crate) enum DirectoryMessage {
     },
     /// The session had this name when the server ended: it may come back for it. Not answered.
     RestoreSession {
-        session: SessionId,
-        nick: Nick,
+        person: Arc<Person>,
     },
     RestoreNick {
-        session: SessionId,
-        nick: Nick,
+        person: Arc<Person>,
     },
+}
+
+/// A session and the name that it has. One for each, shared by its connection, its rooms and the directory; a session
+/// that takes another name becomes another one.
+#[derive(Debug)]
+pub(crate) struct Person {
+    pub(crate) nick: Nick,
+    pub(crate) session: SessionId,
 }
 
 /// A session and the connection that speaks for it.
@@ -194,8 +198,7 @@ pub(crate) enum ConnAnswer {
         result: Result<(), Refusal>,
     },
     NickClaimed {
-        nick: Nick,
-        session: SessionId,
+        person: Arc<Person>,
         result: Result<(), Refusal>,
     },
     SessionResumed {
@@ -237,24 +240,39 @@ pub(crate) struct CameIn {
     pub(crate) is_new: bool,
 }
 
+/// Messages that a shard's queue keeps room for, however short it was.
+const SPARE_MESSAGES: usize = 256;
+
 /// Where messages go: the shard's own wait in a queue, those for others are sent together at the end of the turn.
 #[derive(Debug)]
 pub(crate) struct Outgoing {
     me: ShardId,
     pub(crate) local: std::collections::VecDeque<Message>,
+    /// How long `local` was in this turn at most.
+    longest: usize,
     pub(crate) remote: Vec<Vec<Message>>,
 }
 
 impl Outgoing {
     pub(crate) fn new(me: ShardId, shards: usize) -> Outgoing {
-        Outgoing { me, local: Default::default(), remote: (0..shards).map(|_| Vec::new()).collect() }
+        let remote = (0..shards).map(|_| Vec::new()).collect();
+        Outgoing { me, local: Default::default(), longest: 0, remote }
     }
 
     pub(crate) fn send(&mut self, to: ShardId, message: Message) {
         if to == self.me {
             self.local.push_back(message);
+            self.longest = self.longest.max(self.local.len());
         } else if let Some(queue) = self.remote.get_mut(usize::from(to.0)) {
             queue.push(message);
+        }
+    }
+
+    /// The turn is at its end: what a much longer one needed is given back.
+    pub(crate) fn shrink(&mut self) {
+        let enough = (2 * std::mem::take(&mut self.longest)).max(SPARE_MESSAGES);
+        if self.local.capacity() > 2 * enough {
+            self.local.shrink_to(enough);
         }
     }
 

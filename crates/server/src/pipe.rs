@@ -20,7 +20,7 @@ const WAITING_BYTES_MAX: usize = 64 * 1024;
 #[derive(Debug)]
 pub(crate) struct Pipe(Arc<Shared>);
 
-/// The door's end. When it is dropped, the client is gone.
+/// The door's end. When it is dropped, the client is gone; or it goes on by another way, if that was said before.
 #[derive(Debug)]
 pub(crate) struct PipeDoor {
     shared: Arc<Shared>,
@@ -32,6 +32,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told when the shard has written or ended something.
     changed: Notify,
+    /// Told when the shard has read everything, or ended.
+    was_read: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -48,6 +50,8 @@ struct State {
     wants_write: bool,
     /// Where the connection lives on its shard, once it does.
     slot: Option<u32>,
+    /// The client goes on by another way: what waits here is taken along.
+    is_handed_over: bool,
 }
 
 /// A new pipe to a connection on the shard of that mailbox.
@@ -79,6 +83,7 @@ impl Pipe {
         state.input.drain(..bytes);
         if state.input.is_empty() {
             state.input = Vec::new();
+            self.0.was_read.notify_one();
         }
         Ok(bytes)
     }
@@ -106,6 +111,7 @@ impl Pipe {
     pub(crate) fn finish(&self) {
         self.0.lock().output_has_ended = true;
         self.0.changed.notify_one();
+        self.0.was_read.notify_one();
     }
 
     /// Takes what the client has not fetched: it goes on by another way.
@@ -147,6 +153,20 @@ impl PipeDoor {
         self.shared.lock().input.len()
     }
 
+    /// Waits until the shard has read everything, or has ended. One at a time may wait.
+    pub(crate) async fn was_read(&self) {
+        while self.unread() > 0 && !self.has_ended() {
+            self.shared.was_read.notified().await;
+        }
+    }
+
+    /// The client has gone, or says nothing more: what it has sent is still carried out.
+    pub(crate) fn hang_up(&self) {
+        let mut state = self.shared.lock();
+        state.input_has_ended = true;
+        self.wake(state, true, false);
+    }
+
     /// Fetches as much of what waits as `take` says; it is shown all of it.
     pub(crate) fn fetch(&self, take: impl FnOnce(&[u8]) -> usize) -> Fetched {
         let mut state = self.shared.lock();
@@ -171,6 +191,11 @@ impl PipeDoor {
         &self.shard
     }
 
+    /// The client goes on by another way, which its shard has been told of. Nothing is fetched any more.
+    pub(crate) fn hand_over(&self) {
+        self.shared.lock().is_handed_over = true;
+    }
+
     /// Waits until there may be something to fetch. One at a time may wait.
     pub(crate) async fn changed(&self) {
         self.shared.changed.notified().await;
@@ -192,8 +217,11 @@ impl PipeDoor {
 impl Drop for PipeDoor {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
+        if state.is_handed_over {
+            return;
+        }
         state.input_has_ended = true;
-        state.output = Vec::new();
+        // What was not fetched stays: the connection may be about to go on over a socket of its own.
         self.wake(state, true, true);
     }
 }
@@ -224,6 +252,15 @@ mod tests {
         assert_eq!(door.fetch(<[u8]>::len), Fetched::Ended);
         drop(door);
         assert_eq!(pipe.read(&mut buffer).unwrap(), 0, "the client has gone");
+    }
+
+    #[test]
+    fn what_was_not_fetched_can_still_go_out_another_way() {
+        let driver = Driver::new().unwrap();
+        let (pipe, door) = pipe(driver.mailbox());
+        write(&pipe, b"hello").unwrap();
+        drop(door);
+        assert_eq!(pipe.take_output(), b"hello");
     }
 
     #[test]

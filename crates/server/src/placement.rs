@@ -36,15 +36,15 @@ impl Placement {
 
     /// Rooms of one family live together: a lobby and its groups, a show and its performances.
     pub(crate) fn of_room(&self, room: &RoomName) -> ShardId {
-        self.pick(room.family())
+        self.pick(|| room.family())
     }
 
     pub(crate) fn of_nick(&self, nick: &Nick) -> ShardId {
-        self.pick(nick.key().as_str())
+        self.pick(|| nick.key())
     }
 
     pub(crate) fn of_session(&self, session: SessionId) -> ShardId {
-        self.pick(session)
+        self.pick(|| session)
     }
 
     /// The members of a relay hear each other through one shard.
@@ -52,10 +52,10 @@ impl Placement {
         ShardId(listener % self.shards)
     }
 
-    fn pick(&self, what: impl std::hash::Hash) -> ShardId {
+    fn pick<H: std::hash::Hash>(&self, what: impl FnOnce() -> H) -> ShardId {
         if self.shards == 1 {
             return ShardId(0);
         }
-        ShardId((self.hasher.hash_one(what) % u64::from(self.shards)) as u16)
+        ShardId((self.hasher.hash_one(what()) % u64::from(self.shards)) as u16)
     }
 }

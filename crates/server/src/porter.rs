@@ -1,10 +1,9 @@
 //! The thread at the doors: accepts connections, counts them by address, and hands them to the shards.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use madang_room::Refusal;
@@ -13,8 +12,11 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+use crate::addresses::Addresses;
+pub(crate) use crate::addresses::IpSlot;
 use crate::config::{Config, Listener, Service};
 use crate::driver::{Inbox, Mailbox};
+use crate::http::Acceptor;
 use crate::placement::Placement;
 
 const STOP: Token = Token(usize::MAX);
@@ -25,9 +27,6 @@ const ACCEPTS_AT_ONCE: usize = 1_024;
 /// How long accepting pauses when the system has no descriptors left.
 const PAUSE_WITHOUT_DESCRIPTORS: Duration = Duration::from_millis(100);
 
-/// Addresses that are counted at once before those without a connection are forgotten.
-const ADDRESSES_SWEPT_AT: usize = 1_024;
-
 /// Numbers the newcomers of a whole server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct GuestNumbers(Arc<AtomicU64>);
@@ -35,16 +34,6 @@ pub(crate) struct GuestNumbers(Arc<AtomicU64>);
 impl GuestNumbers {
     pub(crate) fn next(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
-    }
-}
-
-/// A connection's place in the count of its address; gives it back when dropped.
-#[derive(Debug)]
-pub(crate) struct IpSlot(Arc<AtomicU32>);
-
-impl Drop for IpSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -66,8 +55,10 @@ pub(crate) struct Porter {
     config: Arc<Config>,
     placement: Placement,
     shards: Vec<Mailbox>,
+    /// Where connections of HTTP go, where there are any.
+    http: Option<Acceptor>,
     next_shard: usize,
-    by_address: HashMap<IpAddr, Arc<AtomicU32>>,
+    connections: Addresses,
     /// Given up to accept and refuse one connection where the system has no descriptor left for it.
     spare: Option<std::fs::File>,
     is_paused: bool,
@@ -79,6 +70,7 @@ impl Porter {
         placement: Placement,
         listeners: Vec<std::net::TcpListener>,
         shards: Vec<Mailbox>,
+        http: Option<Acceptor>,
     ) -> io::Result<(Porter, Waker)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), STOP)?;
@@ -87,15 +79,16 @@ impl Porter {
             listener.register(poll.registry(), Token(at), Interest::READABLE)?;
         }
         let spare = std::fs::File::open("/dev/null").ok();
-        let by_address = HashMap::new();
+        let connections = Addresses::new(config.limits.connections_per_ip);
         let porter = Porter {
             poll,
             listeners,
             config,
             placement,
             shards,
+            http,
             next_shard: 0,
-            by_address,
+            connections,
             spare,
             is_paused: false,
         };
@@ -155,11 +148,11 @@ impl Porter {
     }
 
     fn take(&mut self, stream: TcpStream, peer: SocketAddr, listener: u16) {
-        let ip_slot = match self.count(peer.ip()) {
-            Ok(ip_slot) => ip_slot,
-            Err(refusal) => return say_no(stream, &refusal),
-        };
         let settings = &self.config.listeners[usize::from(listener)];
+        let ip_slot = match self.connections.count(peer.ip()) {
+            Ok(ip_slot) => ip_slot,
+            Err(refusal) => return say_no(stream, &refusal, &settings.service),
+        };
         if let Err(error) = prepare(&stream, settings.keepalive) {
             // It has gone again.
             tracing::debug!(%peer, %error, "a connection broke before it began");
@@ -167,38 +160,18 @@ impl Porter {
         }
         let shard = match settings.service {
             Service::Relay { .. } => usize::from(self.placement.of_relay(listener).0),
-            Service::Chat { .. } | Service::Echo { .. } | Service::Http(_) => {
+            Service::Http(_) => {
+                if let Some(http) = &self.http {
+                    http.take(stream, peer, listener, ip_slot);
+                }
+                return;
+            }
+            Service::Chat { .. } | Service::Echo { .. } => {
                 self.next_shard = (self.next_shard + 1) % self.shards.len();
                 self.next_shard
             }
         };
         self.shards[shard].send(Inbox::Accepted { stream, peer, listener, ip_slot });
-    }
-
-    /// Counts a connection for its address. Peers on loopback are not counted.
-    fn count(&mut self, ip: IpAddr) -> Result<Option<IpSlot>, Refusal> {
-        let max = self.config.limits.connections_per_ip;
-        let ip = ip.to_canonical();
-        if max == 0 || ip.is_loopback() {
-            return Ok(None);
-        }
-        if self.by_address.len() >= ADDRESSES_SWEPT_AT.max(self.by_address.capacity() / 2) {
-            self.by_address.retain(|_, count| count.load(Ordering::Relaxed) > 0);
-        }
-        let count = self.by_address.entry(network(ip)).or_default();
-        if count.load(Ordering::Relaxed) >= max {
-            return Err(Refusal::TooManyConnections { max });
-        }
-        count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(IpSlot(count.clone())))
-    }
-}
-
-/// What counts as one address: in IPv6, the network of 64 bits that one customer usually has whole.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(_) => ip,
-        IpAddr::V6(ip) => IpAddr::V6(Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64))),
     }
 }
 
@@ -213,21 +186,23 @@ fn prepare(stream: &TcpStream, keepalive: Duration) -> io::Result<()> {
 }
 
 /// Tells a connection that is not taken why, as far as its socket's empty buffer goes.
-fn say_no(mut stream: TcpStream, refusal: &Refusal) {
-    let mut line = Vec::new();
-    madang_wire::text::encode_refusal(&mut line, refusal, false);
-    let _ = stream.write(&line);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_customers_ipv6_network_counts_as_one_address() {
-        let at = |text: &str| network(text.parse().unwrap());
-        assert_eq!(at("2001:db8:1:2::3"), at("2001:db8:1:2:ffff::9"));
-        assert_ne!(at("2001:db8:1:2::3"), at("2001:db8:1:3::3"));
-        assert_ne!(at("192.0.2.1"), at("192.0.2.2"));
+fn say_no(mut stream: TcpStream, refusal: &Refusal, service: &Service) {
+    let mut answer = Vec::new();
+    match service {
+        Service::Http(_) => {
+            let mut body = Vec::new();
+            madang_wire::json::encode_error_body(&mut body, refusal);
+            let head = format!(
+                "HTTP/1.1 429 Too Many Requests\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+                 Retry-After: 1\r\nConnection: close\r\n\r\n",
+                body.len()
+            );
+            answer.extend_from_slice(head.as_bytes());
+            answer.extend_from_slice(&body);
+        }
+        Service::Chat { .. } | Service::Echo { .. } | Service::Relay { .. } => {
+            madang_wire::text::encode_refusal(&mut answer, refusal, false);
+        }
     }
+    let _ = stream.write(&answer);
 }

@@ -7,15 +7,17 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use madang_log::{OpenError, Sink, Store};
+use madang_log::{Health, OpenError, Sink, Store};
 use mio::Waker;
 use prometheus_client::registry::Registry;
 
 use crate::clock::Clock;
 use crate::config::{Config, Service};
 use crate::driver::{Driver, Inbox, Mailbox};
-use crate::message::{DirectoryMessage, Message};
-use crate::metrics::Metrics;
+use crate::hall::Hall;
+use crate::http::HttpDoor;
+use crate::message::{DirectoryMessage, Message, Person};
+use crate::metrics::{Metrics, Report};
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
 use crate::shard::{Common, Shard, read_keepsake, read_trail};
@@ -61,7 +63,7 @@ fn describe(error: &io::Error) -> String {
 
 /// A running server. Dropping it without [`Server::stop`] and [`Server::wait`] is like pulling its plug.
 pub struct Server {
-    listeners: Vec<(SocketAddr, &'static str)>,
+    addresses: Vec<SocketAddr>,
     stopper: Stopper,
     stops: Receiver<()>,
     drained: Receiver<()>,
@@ -69,10 +71,11 @@ pub struct Server {
     clock: Clock,
     config: Arc<Config>,
     store: Store,
-    registry: Registry,
+    hall: Arc<Hall>,
 }
 
 struct Threads {
+    http: Option<HttpDoor>,
     porter: JoinHandle<()>,
     porter_waker: Waker,
     shards: Vec<(Mailbox, JoinHandle<()>)>,
@@ -102,11 +105,11 @@ impl Server {
         let folder = config.data.display().to_string();
         let tokens = TokenKey::open(&config.data).map_err(|source| StartError::Key { folder, source })?;
         let mut sockets = Vec::new();
-        let mut listeners = Vec::new();
+        let mut addresses = Vec::new();
         for listener in &config.listeners {
             let bind = |cause| StartError::Bind { address: listener.bind, cause };
             let socket = porter::bind(listener).map_err(bind)?;
-            listeners.push((socket.local_addr().map_err(bind)?, name(&listener.service)));
+            addresses.push(socket.local_addr().map_err(bind)?);
             sockets.push(socket);
         }
         let count = match config.shards {
@@ -125,17 +128,13 @@ impl Server {
         };
         let clock = Clock::start();
         let (drained_sender, drained) = mpsc::channel();
-        let mut registry = Registry::default();
         restore_sessions(&facts, &common.placement, &mailboxes, clock);
-        let (porter, porter_waker) =
-            Porter::new(config.clone(), common.placement.clone(), sockets, mailboxes.clone())
-                .map_err(StartError::System)?;
-        let mut shards = Vec::new();
+        let (mut shards, mut counters) = (Vec::new(), Vec::new());
         for (at, driver) in drivers.into_iter().enumerate() {
             let net = driver.net(mailboxes.clone()).map_err(StartError::System)?;
             let log = store.handle(sink(driver.mailbox()));
             let metrics = Arc::new(Metrics::default());
-            metrics.register(registry.sub_registry_with_label(("shard".into(), at.to_string().into())));
+            counters.push(metrics.clone());
             let (common, drained_sender) = (common.clone(), drained_sender.clone());
             let run = move || {
                 let shard = Shard::new(ShardId(at as u16), common, log, metrics, net);
@@ -144,17 +143,30 @@ impl Server {
             let thread = std::thread::Builder::new().name(format!("shard-{at}")).spawn(run);
             shards.push((mailboxes[at].clone(), thread.map_err(StartError::System)?));
         }
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Report { shards: counters, log: store.watch() }));
+        let log = store.watch();
+        let log_is_well = Box::new(move || log.health() != Health::Failing);
+        let hall = Arc::new(Hall::new(config.clone(), registry, mailboxes.clone(), log_is_well));
+        let has_http = config.listeners.iter().any(|listener| matches!(listener.service, Service::Http(_)));
+        let http = has_http.then(|| HttpDoor::open(&hall, clock, count)).transpose();
+        let http = http.map_err(StartError::System)?;
+        let acceptor = http.as_ref().map(HttpDoor::acceptor);
+        let (porter, porter_waker) =
+            Porter::new(config.clone(), common.placement, sockets, mailboxes, acceptor)
+                .map_err(StartError::System)?;
         let porter = std::thread::Builder::new().name("porter".to_owned()).spawn(move || porter.run());
         let porter = porter.map_err(StartError::System)?;
         let (stopper, stops) = mpsc::channel();
-        let threads = Threads { porter, porter_waker, shards };
+        let threads = Threads { http, porter, porter_waker, shards };
         let stopper = Stopper(stopper);
-        Ok(Server { listeners, stopper, stops, drained, threads, clock, config, store, registry })
+        Ok(Server { addresses, stopper, stops, drained, threads, clock, config, store, hall })
     }
 
     /// Where the server listens, in the order of the configuration, with what is served there.
-    pub fn listeners(&self) -> &[(SocketAddr, &'static str)] {
-        &self.listeners
+    pub fn listeners(&self) -> impl Iterator<Item = (SocketAddr, &Service)> {
+        let services = self.config.listeners.iter().map(|listener| &listener.service);
+        self.addresses.iter().copied().zip(services)
     }
 
     /// A way to end the server from another thread.
@@ -164,17 +176,15 @@ impl Server {
 
     /// The server's counters, in the Prometheus text format.
     pub fn metrics(&self) -> String {
-        let mut text = String::new();
-        // Writing to a string fails only where a metric can't be written, and then says as much as there is.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
-        text
+        self.hall.metrics()
     }
 
     /// Serves until [`Stopper::stop`], then ends in order: stops accepting, tells every client, writes what is owed
     /// within `drain_timeout`, and brings the logs to the disk.
     pub fn wait(self) {
         let _ = self.stops.recv();
-        let Threads { porter, porter_waker, shards } = self.threads;
+        let Threads { http, porter, porter_waker, shards } = self.threads;
+        self.hall.drain();
         tracing::info!("ending: clients are told, what they are owed is written");
         if let Err(error) = porter_waker.wake() {
             tracing::error!(%error, "the porter can't be woken");
@@ -182,6 +192,9 @@ impl Server {
         // After this no connection is on its way to a shard but those that are in its mailbox.
         join(porter);
         let deadline = self.clock.now().plus(self.config.drain_timeout);
+        if let Some(http) = &http {
+            http.begin_end();
+        }
         shards.iter().for_each(|(mailbox, _)| mailbox.send(Inbox::Shutdown { deadline }));
         // A shard may be asked by the connections of another one until the last of them has ended.
         // Shards keep to the deadline themselves; one that has died must not keep the others.
@@ -191,6 +204,9 @@ impl Server {
                 tracing::error!("a shard has not drained its connections");
                 break;
             }
+        }
+        if let Some(http) = http {
+            http.end(deadline.since(self.clock.now()));
         }
         for (mailbox, thread) in shards {
             mailbox.send(Inbox::End);
@@ -219,15 +235,6 @@ fn join(thread: JoinHandle<()>) {
     }
 }
 
-fn name(service: &Service) -> &'static str {
-    match service {
-        Service::Chat { .. } => "chat",
-        Service::Echo { .. } => "echo",
-        Service::Relay { .. } => "relay",
-        Service::Http(_) => "http",
-    }
-}
-
 fn sink(mailbox: Mailbox) -> Sink {
     Arc::new(move |completion| mailbox.send(Inbox::Completion(completion)))
 }
@@ -235,12 +242,14 @@ fn sink(mailbox: Mailbox) -> Sink {
 /// Tells the owners of sessions and nicknames who may come back for what.
 fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes: &[Mailbox], clock: Clock) {
     for (session, nick) in facts.iter().filter_map(|(key, value)| read_keepsake(key, value)) {
+        let owners = [placement.of_session(session), placement.of_nick(&nick)];
+        let person = Arc::new(Person { nick, session });
         let restore = [
-            (placement.of_session(session), DirectoryMessage::RestoreSession { session, nick: nick.clone() }),
-            (placement.of_nick(&nick), DirectoryMessage::RestoreNick { session, nick }),
+            (owners[0], DirectoryMessage::RestoreSession { person: person.clone() }),
+            (owners[1], DirectoryMessage::RestoreNick { person }),
         ];
         for (shard, message) in restore {
-            let message = Message::Directory(Box::new(message));
+            let message = Message::Directory(message);
             mailboxes[usize::from(shard.0)].send(Inbox::Messages(vec![message]));
         }
     }
@@ -251,7 +260,7 @@ fn restore_sessions(facts: &[(String, String)], placement: &Placement, mailboxes
         let to = &mailboxes[usize::from(placement.of_session(session).0)];
         let restore = DirectoryMessage::RestoreTrail { session, trail, until };
         let mut messages = vec![Message::Forget { key: key.clone() }];
-        messages.extend((now < until).then(|| Message::Directory(Box::new(restore))));
+        messages.extend((now < until).then(|| Message::Directory(restore)));
         to.send(Inbox::Messages(messages));
     }
 }

@@ -104,7 +104,7 @@ impl<N: Net> Shard<N> {
         match message {
             Message::Room(message) => self.rooms.handle(message, now, &mut self.out),
             Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
-            Message::Directory(message) => self.directory.handle(*message, now, &mut self.out),
+            Message::Directory(message) => self.directory.handle(message, now, &mut self.out),
             Message::Conn(mut message) => {
                 // Where the log is well again by now, nobody would say so once more.
                 if let ConnAnswer::Done { log_is_busy, .. } = &mut message.what {
@@ -153,6 +153,7 @@ impl<N: Net> Shard<N> {
             let key = format!("nick of {}", keepsake.session);
             self.rooms.remember(key, keepsake.nick.map(|nick| nick.to_string()));
         }
+        self.out.shrink();
         for (shard, messages) in self.out.remote.iter_mut().enumerate() {
             if !messages.is_empty() {
                 self.net.send(ShardId(shard as u16), std::mem::take(messages));

@@ -305,6 +305,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         Refusal::NoSuchReservation,
         Refusal::TooManySeatsHeld { held: 9, asked: 2, max: 10 },
         Refusal::TooManySeatsAsked { asked: 101, max: 100 },
+        Refusal::Forbidden { why: "x".into() },
         Refusal::KeyReused { key: "k".into() },
         Refusal::BadKey { bytes: 65 },
         Refusal::TooLong { what: "a line", max: 4096 },
@@ -331,6 +332,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         | NotAMember { .. } => {}
         InNoRoom
         | RoomFull { .. }
+        | Forbidden { .. }
         | NotTheCreator { .. }
         | KeyReused { .. }
         | BadKey { .. }
@@ -355,5 +357,7 @@ pub(crate) fn refusals() -> Vec<Refusal> {
         | TooManySeatsAsked { .. } => {}
     };
     refusals.iter().for_each(is_above);
+    let is_listed = |refusal: &Refusal| madang_room::REFUSAL_CODES.contains(&refusal.code());
+    assert!(refusals.iter().all(is_listed), "whoever counts refusals by code counts all");
     refusals
 }

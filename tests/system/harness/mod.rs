@@ -4,6 +4,7 @@
 //! that: it is what a test costs that fails, not one that passes.
 
 mod client;
+mod http;
 mod json;
 mod program;
 mod server;
@@ -12,9 +13,10 @@ mod tool;
 use std::time::{Duration, Instant};
 
 pub(crate) use client::{Client, End, connect_narrow, connect_raw};
+pub(crate) use http::{Http, Response, WebSocket};
 pub(crate) use json::Json;
 pub(crate) use program::{Finished, Program};
-pub(crate) use server::{LOOPBACK, Server, Site, madang};
+pub(crate) use server::{LINES_AND_HTTP, LOOPBACK, Server, Site, madang};
 pub(crate) use tool::{NC, NC_OPENBSD, NC_TRADITIONAL, NCAT, SOCAT, TELNET, TMUX, Tool};
 
 /// After this long without what must come, a test gives up.

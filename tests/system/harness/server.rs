@@ -14,6 +14,15 @@ use super::{PATIENCE, Program, eventually};
 /// Any port on this machine.
 pub(crate) const LOOPBACK: &str = "127.0.0.1:0";
 
+/// A listener for lines and one for HTTP, in this order.
+pub(crate) const LINES_AND_HTTP: &str = "\
+[[listen]]
+bind = '127.0.0.1:0'
+[[listen]]
+protocol = 'http'
+bind = '127.0.0.1:0'
+";
+
 /// The program under test, with nothing of our own environment that would configure it.
 pub(crate) fn madang() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_madang"));
@@ -115,6 +124,7 @@ impl Server {
                 ["listening", "tcp", address, service] => {
                     doors.push((address.parse().unwrap(), service.to_owned()));
                 }
+                ["listening", "http", address] => doors.push((address.parse().unwrap(), "http".to_owned())),
                 ["ready"] => return Server { program, doors },
                 _ => panic!("this is not part of the announcement: {line:?}"),
             }

@@ -1,15 +1,26 @@
-//! A Madang server against the floor: both in turns, in the same minutes, on the same two cores.
+//! Servers beside each other: all in turns, in the same minutes, on the same two cores.
 //!
-//! Machines are noisy and differ, so a time alone says little. What counts is the ratio to the least that could do the
-//! work, of one round, and of these the median over the rounds.
+//! Machines are noisy and differ, so a time alone says little. What counts is the ratio to another in the same round, and
+//! of these the median over the rounds: Madang to the least that could do the work ([`compare`]), to others and to
+//! itself with more shards ([`Contest`]), with members that stopped reading to without ([`Stuck`]), and with more to do
+//! than it can to as much as it can ([`Overload`]).
 
+mod contest;
+mod grid;
+mod overload;
 mod scenario;
+mod standings;
+mod stuck;
 mod subject;
 mod table;
 
 use std::path::PathBuf;
 
+pub use contest::Contest;
+pub use overload::Overload;
 pub use scenario::{Scenario, Times};
+pub use standings::{Ratio, Standing, Standings};
+pub use stuck::Stuck;
 pub use table::{Row, Table};
 
 use crate::failure::Failure;
@@ -18,7 +29,7 @@ use crate::machine::{self, Cores};
 use crate::progress::Progress;
 use crate::report::Report;
 use crate::run::run_with;
-use subject::Subject;
+use subject::{Subject, World};
 
 /// What to compare.
 #[derive(Clone, Debug)]
@@ -60,7 +71,8 @@ pub fn compare(comparison: &Comparison) -> Result<Table, Failure> {
     let mut progress = Progress::new();
     let mut all: Vec<Findings> =
         comparison.scenarios.iter().map(|&scenario| Findings::new(scenario)).collect();
-    let outcome = rounds(comparison, cores, &mut all, &mut progress);
+    let world = World { program: &comparison.program, peers: &[], cores };
+    let outcome = rounds(comparison, &world, &mut all, &mut progress);
     progress.clear();
     outcome?;
     Ok(Table::new(&all, comparison.runs, cores.is_some()))
@@ -68,7 +80,7 @@ pub fn compare(comparison: &Comparison) -> Result<Table, Failure> {
 
 fn rounds(
     comparison: &Comparison,
-    cores: Option<Cores>,
+    world: &World<'_>,
     all: &mut [Findings],
     progress: &mut Progress,
 ) -> Result<(), Failure> {
@@ -79,9 +91,9 @@ fn rounds(
                 progress.set_prefix(format!(
                     "round {round} of {}, {name}, {} ",
                     comparison.runs,
-                    subject.name()
+                    subject.name(world.peers)
                 ));
-                let server = subject.start(&comparison.program, cores)?;
+                let server = subject.start(world)?;
                 let plan = scenario.plan(server.address, server.pid(), subject.room(), comparison.times);
                 let report = run_with(&plan, progress)?;
                 findings.push(Finding::of(*scenario, *subject, &report)?);
@@ -108,7 +120,7 @@ impl Findings {
 impl Finding {
     fn of(scenario: Scenario, subject: Subject, report: &Report) -> Result<Finding, Failure> {
         if !report.is_flawless() {
-            let (scenario, subject) = (scenario.name(), subject.name());
+            let (scenario, subject) = (scenario.name(), subject.name(&[]));
             return Err(Failure::Flawed { scenario, subject, table: report.table() });
         }
         let speed = report.server_speed.or(report.generator_speed);
@@ -118,16 +130,5 @@ impl Finding {
             deliveries_per_second: speed.map(|speed| speed.deliveries_per_second),
             is_generators: report.bottleneck.is_some(),
         })
-    }
-}
-
-impl Subject {
-    fn name(self) -> &'static str {
-        match self {
-            Subject::Floor(Mode::Batched) => "floor",
-            Subject::Floor(Mode::PerMessage) => "floor, a write a message",
-            Subject::Madang { in_memory: false } => "madang",
-            Subject::Madang { in_memory: true } => "madang, in memory",
-        }
     }
 }

@@ -152,6 +152,7 @@ impl Scenario {
             warmup: if is_silent { Duration::ZERO } else { times.warmup },
             duration: if is_silent { Duration::from_millis(1) } else { times.duration },
             connect_rate: None,
+            watch: false,
             server_pid: Some(server_pid),
         }
     }

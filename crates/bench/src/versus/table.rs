@@ -4,6 +4,7 @@ use std::fmt::{self, Display};
 
 use serde::Serialize;
 
+use super::grid::{Grid, median, range};
 use super::scenario::{Measure, Scenario, Target};
 use super::subject::Subject;
 use super::{Finding, Findings};
@@ -88,10 +89,7 @@ impl Row {
             ),
             madang: value,
             ratio,
-            ratio_range: (
-                ratios.iter().copied().fold(f64::INFINITY, f64::min),
-                ratios.iter().copied().fold(0.0, f64::max),
-            ),
+            ratio_range: range(&ratios),
             target,
             is_reached,
             deliveries_per_second: speed(floor).zip(speed(madang)).filter(|_| scenario.is_closed_loop()),
@@ -112,19 +110,9 @@ impl Display for Table {
             "reached",
             "M deliveries/s, floor, madang",
         ];
-        let mut lines: Vec<Vec<String>> = vec![heads.map(str::to_owned).to_vec()];
-        lines.extend(self.rows.iter().map(Row::cells));
-        let widths: Vec<usize> = (0..heads.len())
-            .map(|column| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0))
-            .collect();
-        for (nr, line) in lines.iter().enumerate() {
-            let padded = line.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}"));
-            writeln!(f, "| {} |", padded.collect::<Vec<_>>().join(" | "))?;
-            if nr == 0 {
-                let dashes = widths.iter().map(|&width| "-".repeat(width));
-                writeln!(f, "| {} |", dashes.collect::<Vec<_>>().join(" | "))?;
-            }
-        }
+        let mut grid = Grid::new(&heads);
+        self.rows.iter().for_each(|row| grid.row(row.cells()));
+        write!(f, "{grid}")?;
         writeln!(f, "\nMedians of {} rounds. The floor writes once a wake and member.", self.runs)?;
         for row in self.rows.iter().filter(|row| row.floor_per_message.is_some()) {
             let Some(value) = row.floor_per_message else { continue };
@@ -178,30 +166,9 @@ impl Row {
     }
 }
 
-/// The middle one, or what lies between the two in the middle.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut sorted: Vec<f64> = values.collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => None,
-        length if length % 2 == 1 => Some(sorted[middle]),
-        _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn medians() {
-        let of = |values: &[f64]| median(values.iter().copied());
-        assert_eq!(of(&[]), None);
-        assert_eq!(of(&[3.0]), Some(3.0));
-        assert_eq!(of(&[9.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(of(&[4.0, 1.0, 2.0, 9.0]), Some(3.0));
-    }
 
     #[test]
     fn a_ratio_is_of_one_round() {

@@ -78,7 +78,7 @@ impl Other {
         while let Some(found) = records.next()? {
             let record = theirs.record(found, next)?;
             next = record.last().next();
-            row.insert(&to, &record, &mut body)?;
+            row.insert(&to, record.span(), record.entries(), &mut body)?;
         }
         row.write(&to)?;
         to.commit()?;

@@ -31,9 +31,9 @@ type Entry = (SmolStr, Seq, Seq, Timestamp, u32, Box<RawValue>);
 
 /// Appends a record to a row that is being made.
 pub(crate) fn push(row: &mut Vec<u8>, room: &RoomRow, record: &Record, body: &mut Vec<u8>) {
-    stored::encode(record, body);
+    stored::encode(record.entries(), body);
     row.push(if row.is_empty() { b'[' } else { b',' });
-    let head = (&room.key, record.first(), record.last(), record.at(), room.checksum_of(record, body));
+    let head = (&room.key, record.first(), record.last(), record.at(), room.checksum_of(record.span(), body));
     serde_json::to_writer(&mut *row, &head)
         .expect("numbers and text are always JSON, and memory takes all of it");
     // The body is JSON already: it becomes the list's last element.

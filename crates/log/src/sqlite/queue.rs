@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use madang_room::{RoomName, Seq};
 
+use super::batch::{Fact, Snapshot};
 use super::{COMMIT_EVENTS, QUEUE_BYTES_MAX, QUEUE_CALLS_MAX};
 use crate::board::{Board, FileId, ListenerId, Load, lock};
-use crate::{Range, Record, Ticket, Trim};
+use crate::{Range, Record, Ticket};
 
 /// Bytes of memory that a call costs beside the text in it, roughly: itself, its record's head, an index entry.
 const CALL_BYTES: usize = 256;
@@ -46,17 +47,12 @@ pub(crate) enum Call {
     },
     Snapshot {
         room: RoomName,
-        seq: Seq,
-        state: String,
-        trim: Trim,
+        snapshot: Box<Snapshot>,
     },
     Unload {
         room: RoomName,
     },
-    Remember {
-        key: String,
-        value: Option<String>,
-    },
+    Remember(Box<Fact>),
     /// The other file has taken the room over, up to this position.
     Moved {
         room: RoomName,
@@ -90,8 +86,8 @@ impl Call {
             Call::Append { record, .. } => {
                 record.entries().iter().map(|entry| ENTRY_BYTES + entry.event.content_bytes()).sum()
             }
-            Call::Snapshot { state, .. } => state.len(),
-            Call::Remember { key, value } => key.len() + value.as_ref().map_or(0, String::len),
+            Call::Snapshot { snapshot, .. } => snapshot.state.len(),
+            Call::Remember(fact) => fact.key.len() + fact.value.as_ref().map_or(0, String::len),
             _ => 0,
         };
         Cost { bytes: CALL_BYTES + text, ..Call::PLAIN_COST }
@@ -102,7 +98,7 @@ impl Call {
         match self {
             Call::Load { .. } | Call::Read { .. } | Call::TurnedAway { .. } => true,
             Call::Append { .. } | Call::Snapshot { .. } | Call::Unload { .. } => false,
-            Call::Remember { .. } | Call::Moved { .. } => false,
+            Call::Remember(_) | Call::Moved { .. } => false,
             #[cfg(test)]
             Call::Run(_) => true,
         }
@@ -113,7 +109,7 @@ impl Call {
     /// what one wake of each shard decided before it saw that the queue is full.
     fn share(&self) -> usize {
         match self {
-            Call::Unload { .. } | Call::Moved { .. } | Call::Remember { .. } => 4,
+            Call::Unload { .. } | Call::Moved { .. } | Call::Remember(_) => 4,
             Call::TurnedAway { .. } => 4,
             // What was decided before the bound was reached has been told: it must fit.
             Call::Append { .. } => 2,

@@ -44,7 +44,7 @@ impl Reader {
         for job in jobs {
             let (by, completion) = match job {
                 Job::Load { by, room } => {
-                    let result = self.load(&room).map_err(|why| why.of(&room));
+                    let result = self.load(&room).map(Box::new).map_err(|why| why.of(&room));
                     (by, Completion::Loaded { room, result })
                 }
                 Job::Read { by, ticket, room, range, limit, up_to } => {

@@ -3,13 +3,13 @@
 
 use std::path::Path;
 
-use madang_room::{Seq, Timestamp};
+use madang_room::{Entry, Seq, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use smol_str::SmolStr;
 
 use super::schema;
 use crate::stored::{self, StoredRow};
-use crate::{Epochs, LoadError, OpenError, Record, Trim};
+use crate::{Epochs, LoadError, OpenError, Record, Span, Trim};
 
 /// A room's row: what is kept of it, and who vouches for it.
 #[derive(Clone)]
@@ -82,17 +82,17 @@ impl RoomRow {
     }
 
     /// Finds a room.
-    pub(crate) fn find(db: &Connection, key: &SmolStr) -> Result<Option<RoomRow>, RowError> {
+    pub(crate) fn find(db: &Connection, key: &str) -> Result<Option<RoomRow>, RowError> {
         let mut find = db.prepare_cached(
             "SELECT id, first, last, last_at, generation, epochs, crc FROM rooms WHERE key = ?1",
         )?;
-        let mut rows = find.query([key.as_str()])?;
+        let mut rows = find.query([key])?;
         let Some(row) = rows.next()? else { return Ok(None) };
         let text: String = row.get(5)?;
         let epochs = serde_json::from_str(&text).map_err(|why| RowError::damaged(Seq::ZERO, why))?;
         let found = RoomRow {
             id: row.get(0)?,
-            key: key.clone(),
+            key: key.into(),
             first: seq(row, 1)?,
             last: seq(row, 2)?,
             last_at: Timestamp(row.get(3)?),
@@ -127,30 +127,30 @@ impl RoomRow {
         Ok(())
     }
 
-    /// Adds a record after the others; `body` is a buffer to encode it in.
-    pub(crate) fn insert(
+    /// Adds a row of entries after the others; `body` is a buffer to encode them in.
+    pub(crate) fn insert<'a>(
         &self,
         db: &Connection,
-        record: &Record,
+        span: Span,
+        entries: impl IntoIterator<Item = &'a Entry>,
         body: &mut Vec<u8>,
     ) -> rusqlite::Result<()> {
-        stored::encode(record, body);
-        let crc = self.checksum_of(record, body);
+        stored::encode(entries, body);
+        let crc = self.checksum_of(span, body);
         let text = str::from_utf8(body).expect("JSON is UTF-8");
-        self.insert_encoded(db, (record.first(), record.last(), record.at()), crc, text)
+        self.insert_encoded(db, span, crc, text)
     }
 
-    /// The checksum of one of the room's records, which is encoded in `body`.
-    pub(crate) fn checksum_of(&self, record: &Record, body: &[u8]) -> u32 {
-        let (first, last, at) = (record.first(), record.last(), record.at());
+    /// The checksum of one of the room's rows, whose entries are encoded in `body`.
+    pub(crate) fn checksum_of(&self, (first, last, at): Span, body: &[u8]) -> u32 {
         StoredRow { room: &self.key, first, last, at, body }.checksum()
     }
 
-    /// Inserts a record that was encoded before, with its first and last position and its time.
+    /// Inserts a row that was encoded before.
     pub(crate) fn insert_encoded(
         &self,
         db: &Connection,
-        (first, last, at): (Seq, Seq, Timestamp),
+        (first, last, at): Span,
         crc: u32,
         body: &str,
     ) -> rusqlite::Result<()> {

@@ -15,13 +15,13 @@ use madang_room::{RoomName, Seq, Timestamp};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::adopt::Other;
-use super::batch::{Batch, Failure, Room, Rooms};
+use super::batch::{Batch, Failure, Room, Rooms, Written};
 use super::journal::{self, SORTED_WITHIN};
 use super::queue::{Call, Cost, Ending, Wake};
 use super::reader::Job;
 use super::rows::{self, RoomRow};
 use super::schema;
-use super::{COMMIT_EVENTS, RETRY_EVERY, Shared};
+use super::{RETRY_EVERY, SPARE_CALLS, Shared};
 use crate::board::ListenerId;
 use crate::{AppendError, CloseError, Completion, Epoch, Epochs, LoadError, Record, Ticket};
 
@@ -134,7 +134,7 @@ impl Writer {
             self.take(call);
         }
         // What one bad second needed is given back.
-        calls.shrink_to(COMMIT_EVENTS);
+        calls.shrink_to(SPARE_CALLS);
         let written = if self.is_for_journal() { self.write_journal() } else { self.write() };
         self.answer(written.as_ref().err());
         if self.batch.is_empty() {
@@ -165,11 +165,11 @@ impl Writer {
                 };
                 self.answers.push(Answer::Read { by, ticket, room, job });
             }
-            Call::Snapshot { room, seq, state, trim } => {
+            Call::Snapshot { room, snapshot } => {
                 // One of events that were given up must not become the truth about others.
-                if let Some(stored) = self.rooms.get_mut(&room).filter(|it| !it.failed && seq <= it.row.last)
-                {
-                    self.batch.snapshot(room, stored, seq, state, trim);
+                let stored = self.rooms.get_mut(&room);
+                if let Some(stored) = stored.filter(|it| !it.failed && snapshot.seq <= it.row.last) {
+                    self.batch.snapshot(room, stored, snapshot);
                 }
             }
             Call::Unload { room } => {
@@ -178,7 +178,7 @@ impl Writer {
                     self.leaving.push(room);
                 }
             }
-            Call::Remember { key, value } => self.batch.remember(key, value),
+            Call::Remember(fact) => self.batch.remember(fact),
             Call::Moved { room, last } => self.remove_moved(&room, last),
             #[cfg(test)]
             Call::Run(hook) => self.answers.push(Answer::Run(hook)),
@@ -224,7 +224,7 @@ impl Writer {
             Some(row) => Room::stored(row),
             None => Room::new(RoomRow {
                 id: self.last_room_id + 1,
-                key: name.key().clone(),
+                key: name.key().into(),
                 first: Seq(1),
                 last: Seq::ZERO,
                 last_at: Timestamp::default(),
@@ -239,7 +239,7 @@ impl Writer {
             room.row.generation = self.generation;
             self.batch.touch(name, &mut room);
         }
-        self.rooms.insert(name.clone(), room);
+        self.rooms.insert(name.clone(), Box::new(room));
         Ok(())
     }
 
@@ -290,8 +290,7 @@ impl Writer {
 
     fn count_commit(&self, began: Instant) {
         self.shared.commits.fetch_add(1, Ordering::Relaxed);
-        let nanos = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        self.shared.commit_nanos.fetch_add(nanos, Ordering::Relaxed);
+        self.shared.commit_times.count(began.elapsed());
     }
 
     /// Writes the batch, and decides what becomes of it.
@@ -299,12 +298,17 @@ impl Writer {
         let began = Instant::now();
         let written = match self.batch.is_empty() {
             true if self.trouble.is_none() => return Ok(()),
-            true => probe(&self.db).map_err(Failure::NotWritten).map(|()| 0),
-            false => self.batch.write(&self.db, &mut self.rooms),
+            true => probe(&self.db).map_err(Failure::NotWritten).map(|()| None),
+            false => self.batch.write(&self.db, &mut self.rooms).map(Some),
         };
         match written {
-            Ok(events) => {
-                self.shared.events.fetch_add(events, Ordering::Relaxed);
+            Ok(written) => {
+                if let Some(Written { events, committed_in }) = written {
+                    self.shared.events.fetch_add(events, Ordering::Relaxed);
+                    if self.shared.settings.durable {
+                        self.shared.fsync_times.count(committed_in);
+                    }
+                }
                 self.count_commit(began);
                 self.journaled_since = None;
                 self.set_trouble(None);
@@ -352,7 +356,7 @@ impl Writer {
                                 self.ask_reader(Job::Load { by, room });
                                 continue;
                             }
-                            None => Ok(stored.nothing_yet()),
+                            None => Ok(Box::new(stored.nothing_yet())),
                         },
                         _ => Err(unavailable(&room, self.trouble_text())),
                     };

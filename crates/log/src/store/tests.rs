@@ -45,8 +45,8 @@ fn what_one_shard_unloads_another_finds() {
     one.append("plaza", Seq(0), record(1, 3));
     one.log.unload(&room("plaza"));
     assert_eq!(other.load("plaza").last, Seq(3));
-    assert_eq!(store.stats().relaxed.events, 3);
-    assert_eq!(store.stats().durable.events, 0);
+    assert_eq!(store.watch().stats().relaxed.events, 3);
+    assert_eq!(store.watch().stats().durable.events, 0);
 }
 
 #[test]

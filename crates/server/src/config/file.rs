@@ -13,8 +13,8 @@ use toml::de::DeTable;
 use super::report::Report;
 use super::section::Section;
 use super::{
-    ADDRESS_TAKES, Config, ConfigError, Framing, Limits, Listener, RoomRule, RoomSettings, SHARDS_MAX,
-    Service, TCP_DEFAULT, Warning, keys, later, plaza, units,
+    ADDRESS_TAKES, Config, ConfigError, Framing, HTTP_DEFAULT, HttpService, Limits, Listener, Origin,
+    Origins, RoomRule, RoomSettings, SHARDS_MAX, Service, TCP_DEFAULT, Warning, keys, later, plaza, units,
 };
 
 /// A timeout that is longer is as good as none, and adding it to a clock must not overflow.
@@ -65,13 +65,32 @@ fn read(top: &Section<'_>) -> Config {
         write_timeout: write_timeout.unwrap_or(default.write_timeout),
         drain_timeout: timeout("drain_timeout").unwrap_or(default.drain_timeout),
         session_grace: timeout("session_grace").unwrap_or(default.session_grace),
-        origins: default.origins,
+        origins: origins(top),
         limits: top.section("limits", &keys::LIMITS).map_or(default.limits, |section| limits(&section)),
         listeners: top.sections("listen", &keys::LISTEN).map_or(default.listeners, |all| listeners(&all)),
         rooms: top
             .sections("room", &keys::ROOM)
             .map_or(default.rooms, |all| all.iter().filter_map(room).collect()),
     }
+}
+
+/// Pages that may connect. Each is looked at, so that one run finds all that are wrong.
+fn origins(top: &Section<'_>) -> Origins {
+    let mut origins = Origins::default();
+    for text in top.texts("origins").unwrap_or_default() {
+        match Origin::parse(text) {
+            Some(origin) => origins.listed.push(origin),
+            None if text == "*" => origins.any = true,
+            None => {
+                let what = format!(
+                    "has {text:?}, it takes origins such as \"https://example.org\" or \"http://127.0.0.1:8080\", without \
+                     a path, or \"*\" for any page"
+                );
+                top.mistake("origins", &what);
+            }
+        }
+    }
+    origins
 }
 
 fn limits(section: &Section<'_>) -> Limits {
@@ -103,22 +122,26 @@ fn listeners(sections: &[Section<'_>]) -> Vec<Listener> {
     listeners
 }
 
-/// The listener of one section; none where it is not TCP, or wrong.
+/// The listener of one section; none where it is for datagrams, or wrong.
 fn listener(section: &Section<'_>) -> Option<Listener> {
     let bind = section.text("bind", ADDRESS_TAKES, units::address);
     let protocol = section.choice("protocol", &[("tcp", "tcp"), ("http", "http"), ("udp", "udp")]);
-    if let Some(protocol @ ("http" | "udp")) = protocol {
-        later::listener(section, protocol, bind);
-        return None;
-    }
     // Everything is read before anything is decided: each key has its chance to be reported.
-    let (service, backlog) = (service(section), section.integer("backlog", 1..=BACKLOG_MAX));
+    let (service, otherwise) = match protocol {
+        Some("udp") => {
+            later::udp_listener(section, bind);
+            return None;
+        }
+        Some("http") => (Some(Service::Http(http_service(section))), HTTP_DEFAULT),
+        _ => (tcp_service(section), TCP_DEFAULT),
+    };
+    let backlog = section.integer("backlog", 1..=BACKLOG_MAX);
     let keepalive = section.duration("keepalive", Duration::ZERO..=KEEPALIVE_MAX);
     if keepalive.is_some_and(|time| !time.is_zero() && time < Duration::from_secs(1)) {
         section.mistake("keepalive", "is less than a second, it takes \"0s\" (never) or \"1s\" and more");
     }
     let idle_timeout = section.duration("idle_timeout", Duration::ZERO..=TIMEOUT_MAX);
-    let default = Listener::new(bind.unwrap_or(TCP_DEFAULT), service?);
+    let default = Listener::new(bind.unwrap_or(otherwise), service?);
     Some(Listener {
         backlog: backlog.map_or(default.backlog, narrow),
         keepalive: keepalive.unwrap_or(default.keepalive),
@@ -127,8 +150,22 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
     })
 }
 
+/// What an HTTP listener serves: everything that there is by HTTP.
+fn http_service(section: &Section<'_>) -> HttpService {
+    for key in ["service", "room", "framing", "reply", "once", "to_sender"] {
+        if section.has(key) {
+            section.mistake(key, "is only for protocol = \"tcp\", this one is \"http\"");
+        }
+    }
+    let default = HttpService::default();
+    HttpService { recovery: section.flag("recovery").unwrap_or(default.recovery), ..default }
+}
+
 /// What a TCP listener serves, and the keys that only this service has.
-fn service(section: &Section<'_>) -> Option<Service> {
+fn tcp_service(section: &Section<'_>) -> Option<Service> {
+    if section.has("recovery") {
+        section.mistake("recovery", "is only for protocol = \"http\", this one is \"tcp\"");
+    }
     let takes = "\"chat\", \"echo\" or \"relay\"";
     let known = |name: &str| ["chat", "echo", "relay", "lobby"].into_iter().find(|known| *known == name);
     // A word that is no service is reported by now, and the other keys can't be judged without one.

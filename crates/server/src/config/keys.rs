@@ -29,11 +29,12 @@ pub(super) const TOP: Keys = Keys {
         "write_timeout",
         "drain_timeout",
         "session_grace",
+        "origins",
         "limits",
         "listen",
         "room",
     ],
-    later: &["origins", "host_token_file", "lobby", "show"],
+    later: &["host_token_file", "lobby", "show"],
 };
 
 pub(super) const LIMITS: Keys = Keys {
@@ -53,6 +54,7 @@ pub(super) const LISTEN: Keys = Keys {
         "reply",
         "once",
         "to_sender",
+        "recovery",
         "backlog",
         "keepalive",
         "idle_timeout",

@@ -1,4 +1,4 @@
-//! Keys of parts that this version doesn't have: lobbies, shows, HTTP, datagrams.
+//! Keys of parts that this version doesn't have: lobbies, shows, datagrams.
 //!
 //! A file that was written for all of Madang starts today. What it says of those parts is checked as far as its types
 //! go, so that a slip shows now, and is warned of, so that nobody believes a door to be open. Nothing of it is kept.
@@ -13,11 +13,10 @@ const NOT_YET: &str = "it is not part of this version";
 /// No duration of these parts is longer than this.
 const DURATION_MAX: Duration = Duration::from_secs(31_557_600);
 
-/// `origins`, `host_token_file`, lobbies and shows.
+/// `host_token_file`, lobbies and shows.
 pub(super) fn top(top: &Section<'_>) {
-    top.texts("origins");
     any_text(top, &["host_token_file"]);
-    unused(top, &["origins", "host_token_file"]);
+    unused(top, &["host_token_file"]);
     for (name, lobby) in top.named_sections("lobby", &keys::LOBBY).unwrap_or_default() {
         lobby.integer("group_size", 1..=1000);
         any_text(&lobby, &["id_pattern"]);
@@ -50,10 +49,10 @@ pub(super) fn limits(limits: &Section<'_>) {
     unused(limits, &["seats_held"]);
 }
 
-/// A listener of another protocol than TCP.
-pub(super) fn listener(listener: &Section<'_>, protocol: &str, bind: Option<SocketAddr>) {
+/// A listener for datagrams.
+pub(super) fn udp_listener(listener: &Section<'_>, bind: Option<SocketAddr>) {
     let bind = bind.map_or_else(|| "its address".to_owned(), |bind| bind.to_string());
-    let what = format!("{protocol} listeners are not part of this version; {bind} is not opened");
+    let what = format!("udp listeners are not part of this version; {bind} is not opened");
     listener.report.warning(listener.line_of("protocol"), what);
 }
 

@@ -9,6 +9,7 @@
 mod file;
 mod keys;
 mod later;
+mod origins;
 mod pattern;
 mod report;
 mod section;
@@ -24,6 +25,8 @@ use madang_log::{Durability, Retention};
 use madang_room::{NameError, RoomName};
 
 pub use crate::arrival::App;
+pub(crate) use origins::Host;
+pub use origins::{Origin, Origins};
 pub use report::{ConfigError, Mistake, Warning};
 pub use units::{ADDRESS_TAKES, address, duration, size};
 
@@ -50,8 +53,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// How long the nickname of a lost connection is kept for its session.
     pub session_grace: Duration,
-    /// Pages that may connect by HTTP, beside the server's own: origins such as `https://example.org`.
-    pub origins: Vec<String>,
+    /// Pages that may connect by HTTP, beside the server's own.
+    pub origins: Origins,
     /// Bounds on what one peer may use.
     pub limits: Limits,
     /// The doors, in the order in which they are announced.
@@ -69,7 +72,7 @@ impl Default for Config {
             write_timeout: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(5),
             session_grace: Duration::from_secs(30),
-            origins: Vec::new(),
+            origins: Origins::default(),
             limits: Limits::default(),
             listeners: vec![Listener::chat(TCP_DEFAULT), Listener::http(HTTP_DEFAULT)],
             rooms: Vec::new(),
@@ -216,7 +219,15 @@ impl Default for HttpService {
 }
 
 impl Service {
-    /// Its name in the configuration and in the line that announces the listener.
+    /// The listener in words, as it is announced: `tcp 127.0.0.1:2022 chat` or `http 127.0.0.1:3000`.
+    pub fn announced(&self, address: SocketAddr) -> String {
+        match self {
+            Service::Http(_) => format!("http {address}"),
+            _ => format!("tcp {address} {}", self.name()),
+        }
+    }
+
+    /// Its name in the configuration.
     pub fn name(&self) -> &'static str {
         match self {
             Service::Chat { .. } => "chat",

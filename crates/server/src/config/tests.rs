@@ -34,7 +34,10 @@ fn name(name: &str) -> RoomName {
 #[test]
 fn an_empty_file_is_the_defaults() {
     assert_eq!(right(""), Config::default());
-    assert_eq!(right("[limits]\n[[listen]]"), Config::default());
+    let one = right("[limits]\n[[listen]]");
+    assert_eq!(one, Config { listeners: vec![Listener::chat(TCP_DEFAULT)], ..Config::default() });
+    let http = right("[[listen]]\nprotocol = 'http'");
+    assert_eq!(http, Config { listeners: vec![Listener::http(HTTP_DEFAULT)], ..Config::default() });
 }
 
 #[test]
@@ -51,7 +54,7 @@ fn the_examples_of_the_example_are_right() {
     let text: String = EXAMPLE.lines().map(uncomment).collect();
     let config = right(&text);
     let services: Vec<&str> = config.listeners.iter().map(|listener| listener.service.name()).collect();
-    assert_eq!(services, ["chat", "echo", "relay"]);
+    assert_eq!(services, ["chat", "http", "echo", "relay"]);
     assert_eq!(config.room_settings(&name("duo-1")).capacity, 2);
     for keys in SECTIONS {
         for key in keys.now {
@@ -98,6 +101,7 @@ fn every_key_is_read() {
         let service = match *key {
             "reply" | "once" => "service = 'echo'",
             "to_sender" => "service = 'relay'",
+            "recovery" => "protocol = 'http'",
             _ => "",
         };
         let said = said_of(&format!("[[listen]]\n{service}\n{key} = 2026-12-24"));
@@ -115,6 +119,7 @@ fn values_arrive() {
         write_timeout = "500ms"
         drain_timeout = "0s"
         session_grace = "1h 30m"
+        origins = ["https://Example.org", "http://127.0.0.1:8080"]
         [limits]
         connections_per_ip = 0
         messages_per_second = 1_000
@@ -136,13 +141,23 @@ fn values_arrive() {
         backlog = 1
         keepalive = "0s"
         idle_timeout = "10m"
+        [[listen]]
+        protocol = "http"
+        bind = "0.0.0.0:0"
+        recovery = false
+        keepalive = "5s"
         "#,
     );
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     let expected = Config {
         data: "/var/lib/madang".into(),
         shards: 3,
-        origins: Vec::new(),
+        origins: Origins {
+            any: false,
+            listed: ["https://example.org", "http://127.0.0.1:8080"]
+                .map(|origin| Origin::parse(origin).unwrap())
+                .into(),
+        },
         presence_limit: 7,
         write_timeout: Duration::from_millis(500),
         drain_timeout: Duration::ZERO,
@@ -168,6 +183,13 @@ fn values_arrive() {
                 backlog: 1,
                 keepalive: Duration::ZERO,
                 idle_timeout: minutes(10),
+            },
+            Listener {
+                bind: "0.0.0.0:0".parse().unwrap(),
+                service: Service::Http(HttpService { recovery: false, ..HttpService::default() }),
+                backlog: 4096,
+                keepalive: Duration::from_secs(5),
+                idle_timeout: Duration::ZERO,
             },
         ],
         rooms: Vec::new(),
@@ -208,12 +230,12 @@ fn an_unknown_key_is_told_which_was_meant() {
         "presense_limit = 7\nport = 2022\nbind = '127.0.0.1:1'\n[limits]\nbacklog = 1\nshards = 2\n[[room]]\nmatch = 'a'\nkep = 3\n[[listen]]\nlabel = 'front'",
         expect![[r#"
             m.toml:1: presense_limit is not a key: did you mean presence_limit?
-            m.toml:2: port is not a key: the top of the file has data, shards, presence_limit, write_timeout, drain_timeout, session_grace, limits, listen, room, origins, host_token_file, lobby, show
+            m.toml:2: port is not a key: the top of the file has data, shards, presence_limit, write_timeout, drain_timeout, session_grace, origins, limits, listen, room, host_token_file, lobby, show
             m.toml:3: bind is not a key: it belongs to [[listen]], not to the top of the file
             m.toml:5: limits.backlog is not a key: it belongs to [[listen]], not to [limits]
             m.toml:6: limits.shards is not a key: it belongs to the top of the file, not to [limits]
             m.toml:9: room.kep is not a key: did you mean keep?
-            m.toml:11: listen.label is not a key: [[listen]] has protocol, bind, service, room, framing, reply, once, to_sender, backlog, keepalive, idle_timeout
+            m.toml:11: listen.label is not a key: [[listen]] has protocol, bind, service, room, framing, reply, once, to_sender, recovery, backlog, keepalive, idle_timeout
         "#]],
     );
 }
@@ -311,6 +333,13 @@ reply = "test"
 bind = "127.0.0.1:4"
 service = "lobby"
 room = "day19"
+[[listen]]
+bind = "127.0.0.1:5"
+recovery = false
+[[listen]]
+protocol = "http"
+bind = "127.0.0.1:5"
+room = "plaza"
 "#,
         expect![[r#"
             m.toml:4: listen.once is only for service = "echo", this one is "chat"
@@ -320,12 +349,34 @@ room = "day19"
             m.toml:10: listen.framing is only for service = "chat", this one is "echo"
             m.toml:14: listen.reply is only for service = "echo", this one is "relay"
             m.toml:17: listen.service is "lobby", which is not part of this version, it takes "chat", "echo" or "relay"
+            m.toml:21: listen.recovery is only for protocol = "http", this one is "tcp"
+            m.toml:24: listen.bind is 127.0.0.1:5 for a second time, each listener needs its own
+            m.toml:25: listen.room is only for protocol = "tcp", this one is "http"
         "#]],
     );
     assert_eq!(
         right("[[listen]]\nbind = '127.0.0.1:0'\n[[listen]]\nbind = '127.0.0.1:0'").listeners.len(),
         2
     );
+}
+
+#[test]
+fn an_origin_that_is_none_is_told() {
+    check(
+        "origins = ['https://example.org/', 'null', '*', 'https://*.example.org']\n",
+        expect![[r#"
+        m.toml:1: origins has "https://example.org/", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
+        m.toml:1: origins has "null", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
+        m.toml:1: origins has "https://*.example.org", it takes origins such as "https://example.org" or "http://127.0.0.1:8080", without a path, or "*" for any page
+    "#]],
+    );
+    check(
+        "origins = 'https://example.org'\n",
+        expect![[r#"
+        m.toml:1: origins is "https://example.org", it takes a list of strings
+    "#]],
+    );
+    assert!(right("origins = ['*']").origins.any);
 }
 
 #[test]
@@ -364,13 +415,9 @@ fn a_long_value_is_quoted_in_part() {
 #[test]
 fn what_other_versions_have_is_warned_of() {
     let text = r#"
-origins = ["https://example.org"]
 host_token_file = "secret"
 [limits]
 seats_held = 10
-[[listen]]
-protocol = "http"
-bind = "127.0.0.1:3000"
 [[listen]]
 protocol = "udp"
 bind = "127.0.0.1:2022"
@@ -399,21 +446,19 @@ seats = [{ section = "A", rows = "1-10", seats = "1-20", price = 50000 }]
     check(
         text,
         expect![[r#"
-            m.toml:2: origins has no effect: it is not part of this version
-            m.toml:3: host_token_file has no effect: it is not part of this version
-            m.toml:5: limits.seats_held has no effect: it is not part of this version
-            m.toml:7: http listeners are not part of this version; 127.0.0.1:3000 is not opened
-            m.toml:10: udp listeners are not part of this version; 127.0.0.1:2022 is not opened
-            m.toml:17: room.strangers_say has no effect: it is not part of this version
-            m.toml:18: room.multicast has no effect: it is not part of this version
-            m.toml:19: room.multicast_interface has no effect: it is not part of this version
-            m.toml:20: room.multicast_ttl has no effect: it is not part of this version
-            m.toml:21: lobbies are not part of this version; "day19" is not made
-            m.toml:26: shows are not part of this version; "hamlet" is not made
+            m.toml:2: host_token_file has no effect: it is not part of this version
+            m.toml:4: limits.seats_held has no effect: it is not part of this version
+            m.toml:6: udp listeners are not part of this version; 127.0.0.1:2022 is not opened
+            m.toml:13: room.strangers_say has no effect: it is not part of this version
+            m.toml:14: room.multicast has no effect: it is not part of this version
+            m.toml:15: room.multicast_interface has no effect: it is not part of this version
+            m.toml:16: room.multicast_ttl has no effect: it is not part of this version
+            m.toml:17: lobbies are not part of this version; "day19" is not made
+            m.toml:22: shows are not part of this version; "hamlet" is not made
         "#]],
     );
     let (config, _) = Config::from_toml(text, "m.toml").unwrap();
-    assert_eq!(config.listeners, Config::default().listeners);
+    assert_eq!(config.listeners, [Listener::chat(TCP_DEFAULT)]);
     check(
         "[lobby.day19]\ngroup_size = 0\nduplicate = 'maybe'\n[[show]]\nid = 7\nseats = [{ row = '1' }]\n[[listen]]\nprotocol = 'quic'",
         expect![[r#"

@@ -1,5 +1,7 @@
 //! What comes back for a connection: answers to its commands, and what others do to it.
 
+use std::sync::Arc;
+
 use madang_room::{Nick, Refusal, RoomName, SessionId, WhyLeft};
 use madang_wire::{Answer, Bye, Notice, RequestId, RoomRow};
 
@@ -7,7 +9,7 @@ use super::conn::{Pending, Phase};
 use super::recovery::Trail;
 use super::{Home, Surroundings};
 use crate::message::{
-    Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Heir, Holder, Message, RoomMessage,
+    Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Heir, Holder, Message, Person, RoomMessage,
 };
 use crate::net::Net;
 
@@ -30,7 +32,7 @@ impl<N: Net> Home<N> {
             }
             ConnAnswer::Joined { re, result } => self.joined(slot, re, result, around),
             ConnAnswer::Left { re, room, until, result } => self.left(slot, re, &room, until, result),
-            ConnAnswer::NickClaimed { nick, result, .. } => self.nick_claimed(slot, nick, result, around),
+            ConnAnswer::NickClaimed { person, result } => self.nick_claimed(slot, person, result, around),
             ConnAnswer::SessionResumed { nick, trail, .. } => self.session_resumed(slot, nick, trail, around),
             ConnAnswer::Rooms { rooms } => self.rooms_listed(slot, rooms),
             ConnAnswer::Told { from, text } => self.notify(slot, &Notice::Told { from, text }),
@@ -63,14 +65,10 @@ impl<N: Net> Home<N> {
                 let leave = RoomMessage { room, from: conn, re: None, ask };
                 around.out.send(shard, Message::Room(leave));
             }
-            ConnAnswer::NickClaimed { nick, session, result: Ok(()) } => {
-                let owner = self.placement.of_nick(&nick);
-                let holder = Holder { session, conn };
-                self.ask_directory(
-                    owner,
-                    DirectoryMessage::ReleaseNick { nick, holder, keep: false },
-                    around,
-                );
+            ConnAnswer::NickClaimed { person, result: Ok(()) } => {
+                let owner = self.placement.of_nick(&person.nick);
+                let release = DirectoryMessage::ReleaseNick { person, conn, keep: false };
+                self.ask_directory(owner, release, around);
             }
             ConnAnswer::SessionResumed { session, trail, .. } => {
                 let owner = self.placement.of_session(session);
@@ -151,7 +149,7 @@ impl<N: Net> Home<N> {
         };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let echo = asked_echo.unwrap_or(chat.tongue.echoes() || chat.echo);
-        let nick = chat.nick.clone();
+        let nick = chat.person.nick.clone();
         let came_in = match result {
             Ok(came_in) => *came_in,
             Err(refusal) => {
@@ -224,15 +222,18 @@ impl<N: Net> Home<N> {
     fn nick_claimed(
         &mut self,
         slot: u32,
-        nick: Nick,
+        person: Arc<Person>,
         result: Result<(), Refusal>,
         around: &mut Surroundings<'_, N>,
     ) {
         let pending = self.take_pending(slot);
-        let Some(from) = self.conns[slot as usize].chat().map(|chat| chat.nick.clone()) else { return };
+        let Some(from) = self.conns[slot as usize].chat().map(|chat| chat.person.nick.clone()) else {
+            return;
+        };
+        let nick = person.nick.clone();
         let is_claimed = result.is_ok();
         if is_claimed {
-            self.take_name(slot, nick.clone(), around);
+            self.take_name(slot, person, around);
         } else if matches!(pending, Some(Pending::HelloNick { resumed: true, .. })) {
             // The session is another one all the same.
             self.rename_in_rooms(slot, around);
@@ -259,21 +260,21 @@ impl<N: Net> Home<N> {
     }
 
     /// The connection has a name now that is different: the old one is free, and its rooms hear of it.
-    fn take_name(&mut self, slot: u32, nick: Nick, around: &mut Surroundings<'_, N>) {
-        let Some(holder) = self.holder(slot) else { return };
+    fn take_name(&mut self, slot: u32, person: Arc<Person>, around: &mut Surroundings<'_, N>) {
+        let conn = self.reference(slot);
         let peer = self.conns[slot as usize].peer;
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        tracing::debug!(%peer, session = %holder.session, from = %chat.nick, to = %nick, "renamed");
-        let from = std::mem::replace(&mut chat.nick, nick.clone());
+        tracing::debug!(%peer, session = %person.session, from = %chat.person.nick, to = %person.nick, "renamed");
+        let from = std::mem::replace(&mut chat.person, person.clone());
         let is_resumable = chat.is_resumable;
-        if from != nick {
-            let owner = self.placement.of_nick(&from);
-            let release = DirectoryMessage::ReleaseNick { nick: from, holder, keep: false };
+        if from.nick != person.nick {
+            let owner = self.placement.of_nick(&from.nick);
+            let release = DirectoryMessage::ReleaseNick { person: from, conn, keep: false };
             self.ask_directory(owner, release, around);
         }
         if is_resumable {
-            let owner = self.placement.of_session(holder.session);
-            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+            let owner = self.placement.of_session(person.session);
+            self.ask_directory(owner, DirectoryMessage::OpenSession { person, conn }, around);
         }
         self.rename_in_rooms(slot, around);
     }
@@ -281,10 +282,10 @@ impl<N: Net> Home<N> {
     /// Tells the connection's rooms its name and session.
     fn rename_in_rooms(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let (nick, session) = (chat.nick.clone(), chat.session);
+        let person = chat.person.clone();
         let rooms: Vec<RoomName> = chat.rooms.iter().map(|membership| membership.room.clone()).collect();
         for room in rooms {
-            self.send_to_room(slot, None, room, Ask::Rename { nick: nick.clone(), session }, around);
+            self.send_to_room(slot, None, room, Ask::Rename { person: person.clone() }, around);
         }
     }
 
@@ -326,8 +327,8 @@ impl<N: Net> Home<N> {
         let Some(old) = self.holder(slot) else { return };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let was_resumable = std::mem::replace(&mut chat.is_resumable, true);
-        chat.session = session;
-        let nick = chat.nick.clone();
+        let person = Arc::new(Person { nick: chat.person.nick.clone(), session });
+        chat.person = person.clone();
         if was_resumable {
             let owner = self.placement.of_session(old.session);
             self.ask_directory(
@@ -338,8 +339,7 @@ impl<N: Net> Home<N> {
         }
         if is_forgotten {
             let owner = self.placement.of_session(session);
-            let holder = Holder { session, conn: old.conn };
-            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+            self.ask_directory(owner, DirectoryMessage::OpenSession { person, conn: old.conn }, around);
         }
     }
 
@@ -359,11 +359,11 @@ impl<N: Net> Home<N> {
         let token = self.tokens.token(holder.session);
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         let is_new = !std::mem::replace(&mut chat.is_resumable, true);
-        let nick = chat.nick.clone();
+        let person = chat.person.clone();
         let welcome = Answer::Welcome(Box::new(chat.welcome(token, resumed)));
         if is_new {
             let owner = self.placement.of_session(holder.session);
-            self.ask_directory(owner, DirectoryMessage::OpenSession { nick, holder }, around);
+            self.ask_directory(owner, DirectoryMessage::OpenSession { person, conn: holder.conn }, around);
         }
         self.reply(slot, re, &Ok(welcome));
     }

@@ -56,11 +56,12 @@ impl<N: Net> Home<N> {
         };
         let is_somebody = matches!(then, Then::Listen | Then::Beat(_));
         let nick = Nick::guest(if is_somebody { self.guests.next() } else { 0 });
-        let chat = self.newcomer(peer, tongue, nick.clone(), now);
+        let chat = self.newcomer(peer, tongue, nick, now);
+        let person = chat.person.clone();
         let slot = self.insert(socket, peer, listener, ip_slot, Speaks::Chat(Box::new(chat)), around);
         if is_somebody && let Some(holder) = self.holder(slot) {
-            let owner = self.placement.of_nick(&nick);
-            self.ask_directory(owner, DirectoryMessage::Guest { nick, holder }, around);
+            let owner = self.placement.of_nick(&person.nick);
+            self.ask_directory(owner, DirectoryMessage::Guest { person, conn: holder.conn }, around);
             let idle_timeout = self.config.listeners[usize::from(listener)].idle_timeout;
             if !idle_timeout.is_zero() {
                 self.timers.idle(now.plus(idle_timeout), holder.conn);
@@ -87,7 +88,7 @@ impl<N: Net> Home<N> {
     fn begin(&mut self, slot: u32, open: &[u8], input: Vec<u8>) {
         self.write_private(slot, open);
         let conn = &mut self.conns[slot as usize];
-        conn.input = input;
+        conn.input = input.into();
         conn.readable = true;
         self.enqueue(slot);
     }

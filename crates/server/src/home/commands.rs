@@ -1,6 +1,8 @@
 //! What a connection's commands set going: a question to a room, to the owner of a name, or to all shards. The answers
 //! come back in `answers`.
 
+use std::sync::Arc;
+
 use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
 use madang_wire::{Answer, Op, Request, RequestId, text};
 use smol_str::SmolStr;
@@ -9,7 +11,7 @@ use super::conn::{Chat, Goodbye, Pending, is_limited};
 use super::recovery::Seen;
 use super::tongue::Tongue;
 use super::{Home, Surroundings};
-use crate::message::{Ask, DirectoryMessage, ListRooms, Message, ResumeFrom, RoomMessage};
+use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, ResumeFrom, RoomMessage};
 use crate::net::Net;
 use crate::placement::ShardId;
 
@@ -97,13 +99,13 @@ impl<N: Net> Home<N> {
 
     /// A newcomer comes into its listener's room.
     pub(super) fn land(&mut self, slot: u32, room: &RoomName, around: &mut Surroundings<'_, N>) {
-        let Some(holder) = self.holder(slot) else { return };
+        let conn = self.reference(slot);
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let nick = chat.nick.clone();
+        let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::Landing { room: room.clone() }));
-        let owner = self.placement.of_nick(&nick);
-        self.ask_directory(owner, DirectoryMessage::Guest { nick: nick.clone(), holder }, around);
-        let ask = Ask::Join { nick, session: holder.session, capacity: None, resume: None };
+        let owner = self.placement.of_nick(&person.nick);
+        self.ask_directory(owner, DirectoryMessage::Guest { person: person.clone(), conn }, around);
+        let ask = Ask::Join { person, capacity: None, resume: None };
         self.send_to_room(slot, None, room.clone(), ask, around);
     }
 
@@ -152,9 +154,9 @@ impl<N: Net> Home<N> {
             self.refuse(slot, re, Refusal::TooManyRooms { max });
             return;
         }
-        let (nick, session) = (chat.nick.clone(), chat.session);
+        let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::Join { room: room.clone(), echo }));
-        self.send_to_room(slot, re, room, Ask::Join { nick, session, capacity, resume }, around);
+        self.send_to_room(slot, re, room, Ask::Join { person, capacity, resume }, around);
     }
 
     fn leave(
@@ -221,7 +223,7 @@ impl<N: Net> Home<N> {
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         chat.under_way += 1;
         chat.pending = Some(Box::new(Pending::Answer));
-        let from = chat.nick.clone();
+        let from = chat.person.nick.clone();
         let owner = self.placement.of_nick(&to);
         self.ask_directory(owner, DirectoryMessage::Tell { to, from, text, reply_to, re }, around);
     }
@@ -270,7 +272,8 @@ impl<N: Net> Home<N> {
             chat.under_way += 1;
         });
         let owner = self.placement.of_nick(&nick);
-        self.ask_directory(owner, DirectoryMessage::ClaimNick { nick, holder }, around);
+        let person = Arc::new(Person { nick, session: holder.session });
+        self.ask_directory(owner, DirectoryMessage::ClaimNick { person, conn: holder.conn }, around);
     }
 
     pub(super) fn hello(

@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use madang_room::{Nick, RoomName, SessionId, Timestamp, WhyLeft};
 use madang_wire::{Request, RequestId, RoomRow, Welcome};
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use super::audience::Membership;
-use super::bucket::Bucket;
 use super::echoes::Echoes;
 use super::engine::Engine;
 use super::outbox::Outbox;
 use super::recovery::{Recovering, Seen};
 use super::tongue::Tongue;
 use crate::batch::Form;
-use crate::message::Ask;
+use crate::bucket::Bucket;
+use crate::message::{Ask, Person};
+use crate::metrics::Door;
 use crate::porter::IpSlot;
 
 /// Commands of one connection that may be under way; it is read no further above that.
@@ -39,7 +42,7 @@ pub(crate) struct Conn<S> {
     pub(crate) speaks: Speaks,
     pub(crate) outbox: Outbox,
     /// What was read and must wait for an answer to what stood before it. At most one read's worth.
-    pub(crate) input: Vec<u8>,
+    pub(crate) input: ThinVec<u8>,
     pub(crate) heard_at: Timestamp,
     /// Its place in the count of connections from its address; given back when dropped.
     pub(crate) _ip_slot: Option<IpSlot>,
@@ -53,10 +56,8 @@ pub(crate) enum Phase {
     Leaving,
     /// Nothing more will be said; when all is written, FIN goes out.
     Draining,
-    /// FIN is sent; what the peer still sends is read and dropped until its FIN, or until then.
-    Finished {
-        until: Timestamp,
-    },
+    /// FIN is sent; what the peer still sends is read and dropped until its FIN, but not for ever.
+    Finished,
 }
 
 pub(crate) enum Speaks {
@@ -70,20 +71,36 @@ pub(crate) enum Speaks {
     Echoes(Box<Echoes>),
 }
 
+impl Speaks {
+    /// By which way it has come, for those who count.
+    pub(crate) fn door(&self) -> Door {
+        match self {
+            Speaks::Chat(chat) => match chat.tongue {
+                Tongue::Lines(_) => Door::Lines,
+                Tongue::WebSocket { .. } => Door::WebSocket,
+                Tongue::SocketIo(_) => Door::SocketIo,
+                Tongue::Stream { .. } => Door::Stream,
+                Tongue::Call { .. } => Door::Call,
+            },
+            Speaks::Echo => Door::Echo,
+            Speaks::Relay { .. } => Door::Relay,
+            Speaks::Echoes(_) => Door::SocketIo,
+        }
+    }
+}
+
 /// A session of the chat, while it has this connection.
 pub(crate) struct Chat {
     pub(crate) tongue: Tongue,
-    pub(crate) session: SessionId,
-    pub(crate) nick: Nick,
-    /// In the order in which they were joined: the last is the current one.
-    pub(crate) rooms: Vec<Membership>,
+    pub(crate) person: Arc<Person>,
+    /// In the order in which they were joined: the last is the current one. Most are in one room or two.
+    pub(crate) rooms: SmallVec<[Membership; 2]>,
     /// The command that must be answered before the next is carried out.
     pub(crate) pending: Option<Box<Pending>>,
     pub(crate) under_way: u32,
     /// The log has too much to do: publishers wait.
     pub(crate) waits_for_log: bool,
-    /// Limits are for peers that are not on loopback.
-    pub(crate) bucket: Option<Bucket>,
+    pub(crate) bucket: Bucket,
     /// Own messages too, on text lines, for the whole connection.
     pub(crate) echo: bool,
     /// It has said `hello`, so it has a token to come back with.
@@ -172,7 +189,7 @@ impl<S> Conn<S> {
     /// Whose connection it is, for the server's own log.
     pub(crate) fn session(&self) -> Option<tracing::field::DisplayValue<SessionId>> {
         match &self.speaks {
-            Speaks::Chat(chat) => Some(tracing::field::display(chat.session)),
+            Speaks::Chat(chat) => Some(tracing::field::display(chat.person.session)),
             Speaks::Echo | Speaks::Relay { .. } | Speaks::Echoes(_) => None,
         }
     }
@@ -211,10 +228,10 @@ impl Chat {
 
     pub(crate) fn welcome(&self, resume: String, resumed: bool) -> Welcome {
         Welcome {
-            session: self.session,
+            session: self.person.session,
             resume: resume.into(),
             resumed,
-            nick: self.nick.clone(),
+            nick: self.person.nick.clone(),
             server: concat!("madang/", env!("CARGO_PKG_VERSION")),
         }
     }

@@ -29,7 +29,7 @@ impl<N: Net> Home<N> {
         let (mut deliveries, mut bytes) = (0, 0);
         for listener in listeners.iter_mut() {
             let conn = &mut self.conns[listener.slot as usize];
-            if matches!(conn.phase, Phase::Draining | Phase::Finished { .. }) {
+            if matches!(conn.phase, Phase::Draining | Phase::Finished) {
                 // Its goodbye is said, maybe its FIN sent.
                 continue;
             }
@@ -139,8 +139,6 @@ impl<N: Net> Home<N> {
         } else {
             let listeners = self.audiences.entry(Place::Room(room.clone())).or_default();
             let position = listeners.len() as u32;
-            // Most are in one room or two: a vector's own first step is four.
-            chat.rooms.reserve_exact(1);
             chat.rooms.push(Membership { room, position });
             let form = chat.form(chat.rooms.len() - 1);
             listeners.push(Listener { slot, form, echo, from, until: TO_THE_END });

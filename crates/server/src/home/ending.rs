@@ -12,9 +12,11 @@ use std::time::Duration;
 use madang_room::{RoomName, Timestamp, WhyLeft};
 use madang_wire::{Answer, Bye, Notice};
 use rustc_hash::FxHashSet;
+use thin_vec::ThinVec;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
 use super::recovery::Recovering;
+use super::socketio::Stage;
 use super::{Home, Surroundings};
 use crate::batch::{Batch, Place};
 use crate::message::{Ask, DirectoryMessage};
@@ -98,8 +100,7 @@ impl Timers {
         now: Timestamp,
     ) -> bool {
         let Speaks::Chat(chat) = &mut conn.speaks else { return true };
-        let again = chat.bucket.as_mut().and_then(|bucket| bucket.read_again_at(per_second, now));
-        let Some(again) = again else { return true };
+        let Some(again) = chat.bucket.read_again_at(per_second, now) else { return true };
         if self.reading_later.insert(slot) {
             self.due.push(Reverse((again, Timer::Read(slot))));
         }
@@ -142,7 +143,7 @@ impl<N: Net> Home<N> {
             return;
         }
         conn.phase = Phase::Leaving;
-        conn.input = Vec::new();
+        conn.input = ThinVec::new();
         conn.outbox.discard();
         if let Some(chat) = conn.chat() {
             chat.why_left = why;
@@ -167,7 +168,8 @@ impl<N: Net> Home<N> {
             }
             if is_shutdown {
                 // Different for each client, so that they don't all come back at once.
-                let spread = u32::from(u16::from_le_bytes([chat.session.0[0], chat.session.0[1]]));
+                let spread =
+                    u32::from(u16::from_le_bytes([chat.person.session.0[0], chat.person.session.0[1]]));
                 let retry_ms = Some(1_000 + spread % 4_000);
                 self.notify(slot, &Notice::Bye(Bye { why: "shutdown", resume: true, retry_ms }));
             } else {
@@ -217,13 +219,15 @@ impl<N: Net> Home<N> {
     fn release(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
         let Some(holder) = self.holder(slot) else { return };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let nick = chat.nick.clone();
+        let person = chat.person.clone();
         let is_resumable = chat.is_resumable;
         // Who says goodbye needs no name kept.
-        let keep = is_resumable && chat.goodbye.is_none();
+        let has_left = chat.tongue.socketio().is_some_and(|socketio| socketio.stage == Stage::Left);
+        let keep = is_resumable && chat.goodbye.is_none() && !has_left;
         let trail = chat.tongue.socketio().and_then(|socketio| socketio.trail.clone());
-        let owner = self.placement.of_nick(&nick);
-        self.ask_directory(owner, DirectoryMessage::ReleaseNick { nick, holder, keep }, around);
+        let owner = self.placement.of_nick(&person.nick);
+        let release = DirectoryMessage::ReleaseNick { person, conn: holder.conn, keep };
+        self.ask_directory(owner, release, around);
         if is_resumable {
             let trail = trail.filter(|_| keep).map(Box::new);
             let owner = self.placement.of_session(holder.session);
@@ -239,7 +243,7 @@ impl<N: Net> Home<N> {
             let (peer, session) = (conn.peer, conn.session());
             tracing::info!(%peer, session, "closed: it took nothing of what it was sent");
         }
-        let is_released = matches!(conn.phase, Phase::Draining | Phase::Finished { .. });
+        let is_released = matches!(conn.phase, Phase::Draining | Phase::Finished);
         if let Some(chat) = conn.chat() {
             let mut rooms: Vec<RoomName> =
                 chat.rooms.iter().map(|membership| membership.room.clone()).collect();
@@ -277,7 +281,7 @@ impl<N: Net> Home<N> {
             Speaks::Echo | Speaks::Echoes(_) => {}
         }
         let conn = self.conns.remove(slot as usize);
-        self.metrics.connections.dec();
+        self.metrics.closed(conn.speaks.door());
         let session = conn.session();
         tracing::debug!(peer = %conn.peer, session, shard = self.shard.0, slot, reset, "closed");
         around.net.close(conn.socket, reset);
@@ -290,7 +294,7 @@ impl<N: Net> Home<N> {
         if conn.phase == Phase::Draining {
             around.net.finish(&mut conn.socket);
             let until = around.now.plus(if is_shutdown { LINGER_AT_SHUTDOWN } else { LINGER });
-            conn.phase = Phase::Finished { until };
+            conn.phase = Phase::Finished;
             // There may be unread bytes; the peer's FIN stands behind them.
             conn.readable = true;
             self.timers.due.push(Reverse((until, Timer::Linger(slot, conn.generation))));
@@ -299,7 +303,7 @@ impl<N: Net> Home<N> {
             }
         }
         let conn = &self.conns[slot as usize];
-        if matches!(conn.phase, Phase::Finished { .. }) && conn.peer_done {
+        if matches!(conn.phase, Phase::Finished) && conn.peer_done {
             self.remove(slot, false, around);
         }
     }
@@ -351,13 +355,12 @@ impl<N: Net> Home<N> {
         match conn.phase {
             Phase::Open => {
                 conn.phase = Phase::Leaving;
-                conn.input = Vec::new();
+                conn.input = ThinVec::new();
                 self.settle(slot, around);
             }
             Phase::Leaving => self.settle(slot, around),
             Phase::Draining => {}
-            Phase::Finished { .. } => {
-                conn.phase = Phase::Finished { until };
+            Phase::Finished => {
                 self.timers.due.push(Reverse((until, Timer::Linger(slot, conn.generation))));
             }
         }
@@ -379,9 +382,7 @@ impl<N: Net> Home<N> {
                 Timer::Idle(slot, generation) => self.check_idle(slot, generation, around),
                 Timer::Linger(slot, generation) => {
                     let conn = self.conns.get(slot as usize).filter(|conn| conn.generation == generation);
-                    if conn
-                        .is_some_and(|conn| matches!(conn.phase, Phase::Finished { until } if until <= now))
-                    {
+                    if conn.is_some_and(|conn| conn.phase == Phase::Finished) {
                         // At the server's end a peer that is idle gets FIN alone; what it has not read is its own.
                         let reset = self.shutdown.is_none();
                         self.remove(slot, reset, around);

@@ -63,9 +63,9 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let (nick, session) = (chat.nick.clone(), chat.session);
+        let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::SimpleJoin { room: room.clone() }));
-        let ask = Ask::Join { nick, session, capacity: None, resume: None };
+        let ask = Ask::Join { person, capacity: None, resume: None };
         self.send_to_room(slot, re, room, ask, around);
     }
 
@@ -86,7 +86,7 @@ impl<N: Net> Home<N> {
                     outbox.append(|out| socketio.encode_failed(out));
                 }
                 self.mark_dirty(slot);
-                self.metrics.refusals.inc();
+                self.metrics.refused(&refusal);
                 if re.is_some() {
                     self.reply(slot, re.as_ref(), &Err(refusal));
                 }
@@ -183,10 +183,10 @@ impl<N: Net> Home<N> {
             self.mark_dirty(slot);
             return false;
         };
-        let (nick, session) = (chat.nick.clone(), chat.session);
+        let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::Recover(recovering)));
         let resume = Some(ResumeFrom { after: next.after, epoch: Some(next.epoch) });
-        self.send_to_room(slot, None, next.room, Ask::Join { nick, session, capacity: None, resume }, around);
+        self.send_to_room(slot, None, next.room, Ask::Join { person, capacity: None, resume }, around);
         true
     }
 

@@ -7,13 +7,13 @@ use madang_room::{Refusal, RoomName, Text};
 use madang_wire::socketio::Auth;
 use madang_wire::{Line, Notice, Request, RequestId, chunk, json, text, websocket};
 
-use super::bucket::Pace;
 use super::conn::{Phase, Speaks};
 use super::echoes::Echoed;
 use super::socketio::Stage;
 use super::tongue::{Lines, Tongue};
 use super::{Home, READ_BYTES_LIMITED, Surroundings};
 use crate::batch::{Batch, Item, Place, What};
+use crate::bucket::Pace;
 use crate::config::Service;
 use crate::message::{Message, Outgoing};
 use crate::net::Net;
@@ -90,9 +90,9 @@ impl<N: Net> Home<N> {
             }
             Phase::Open if conn.peer_done => self.input_ended(slot, around),
             Phase::Open if !conn.takes_commands() => {}
-            Phase::Open | Phase::Finished { .. } if conn.readable => self.read(slot, around),
+            Phase::Open | Phase::Finished if conn.readable => self.read(slot, around),
             // Who is about to be closed is read again when FIN is out.
-            Phase::Open | Phase::Leaving | Phase::Draining | Phase::Finished { .. } => {}
+            Phase::Open | Phase::Leaving | Phase::Draining | Phase::Finished => {}
         }
     }
 
@@ -104,7 +104,7 @@ impl<N: Net> Home<N> {
             self.buffer = buffer;
             return;
         }
-        let is_limited = conn.chat().is_some_and(|chat| chat.bucket.is_some());
+        let is_limited = conn.chat().is_some_and(|chat| !chat.bucket.is_endless());
         let space = if is_limited { READ_BYTES_LIMITED } else { buffer.len() };
         match around.net.read(&mut conn.socket, &mut buffer[..space]) {
             Ok(0) => {
@@ -153,7 +153,7 @@ impl<N: Net> Home<N> {
         while let Some(taken) = self.next_word(slot, &mut rest) {
             let per_second = self.config.limits.messages_per_second;
             let Some(chat) = self.conns[slot as usize].chat() else { return };
-            let pace = chat.bucket.as_mut().map_or(Pace::Good, |bucket| bucket.take(per_second, around.now));
+            let pace = chat.bucket.take(per_second, around.now);
             match taken {
                 Taken::Telnet(reply) => {
                     self.write_private(slot, &reply);
@@ -193,7 +193,7 @@ impl<N: Net> Home<N> {
             match self.conns.get_mut(slot as usize) {
                 Some(conn) if conn.takes_commands() => {}
                 Some(conn) if conn.phase == Phase::Open => {
-                    conn.input = rest.to_vec();
+                    conn.input = rest.into();
                     return;
                 }
                 _ => return,
@@ -251,7 +251,7 @@ impl<N: Net> Home<N> {
             Some(re) => self.reply(slot, Some(&re), &Err(refusal)),
             None if is_connecting => self.reply(slot, None, &Err(refusal)),
             None => {
-                self.metrics.refusals.inc();
+                self.metrics.refused(&refusal);
                 self.notify(slot, &Notice::Error(refusal));
             }
         }

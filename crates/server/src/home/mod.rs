@@ -9,7 +9,6 @@
 mod answers;
 mod arrivals;
 mod audience;
-mod bucket;
 mod commands;
 mod conn;
 mod deliver;
@@ -23,27 +22,31 @@ mod recovery;
 mod socketio;
 mod tongue;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use madang_room::{Nick, Refusal, Timestamp};
 use madang_wire::{Answer, Notice, RequestId};
 use rustc_hash::FxHashMap;
 use slab::Slab;
+use smallvec::SmallVec;
+use thin_vec::ThinVec;
 
 use crate::batch::{Form, Item, Place};
+use crate::bucket::Bucket;
 use crate::config::{Config, Framing, Service};
-use crate::message::{DirectoryMessage, Holder, Message, Outgoing};
+use crate::message::{DirectoryMessage, Holder, Message, Outgoing, Person};
 use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{ConnRef, Placement, ShardId};
 use crate::porter::{GuestNumbers, IpSlot};
 use crate::token::new_session;
 use audience::{Listener, TO_THE_END};
-use bucket::Bucket;
-pub(crate) use conn::Tokens;
-use conn::{Chat, Conn, Phase, Speaks, is_limited};
+
+use conn::{Chat, Conn, Phase, Speaks};
+pub(crate) use conn::{Tokens, is_limited};
 use outbox::Outbox;
 pub(crate) use recovery::Trail;
 use tongue::Tongue;
@@ -106,7 +109,7 @@ impl<N: Net> Home<N> {
             zone,
             conns: Slab::new(),
             next_generation: 0,
-            audiences: HashMap::new(),
+            audiences: HashMap::default(),
             queue: VecDeque::new(),
             dirty: Vec::new(),
             relayed: FxHashMap::default(),
@@ -173,8 +176,7 @@ impl<N: Net> Home<N> {
         speaks: Speaks,
         around: &Surroundings<'_, N>,
     ) -> u32 {
-        self.metrics.accepted.inc();
-        self.metrics.connections.inc();
+        self.metrics.opened(speaks.door());
         self.next_generation = self.next_generation.wrapping_add(1);
         let slot = self.conns.insert(Conn {
             socket,
@@ -189,7 +191,7 @@ impl<N: Net> Home<N> {
             is_dirty: false,
             speaks,
             outbox: Outbox::default(),
-            input: Vec::new(),
+            input: ThinVec::new(),
             heard_at: around.now,
             _ip_slot: ip_slot,
         }) as u32;
@@ -203,13 +205,12 @@ impl<N: Net> Home<N> {
         let is_limited = is_limited(peer.ip()) && per_second > 0;
         Chat {
             tongue,
-            session: new_session(),
-            nick,
-            rooms: Vec::new(),
+            person: Arc::new(Person { nick, session: new_session() }),
+            rooms: SmallVec::new(),
             pending: None,
             under_way: 0,
             waits_for_log: false,
-            bucket: is_limited.then(|| Bucket::new(per_second, now)),
+            bucket: if is_limited { Bucket::new(per_second, now) } else { Bucket::endless() },
             echo: false,
             is_resumable: false,
             goodbye: None,
@@ -229,7 +230,7 @@ impl<N: Net> Home<N> {
 
     fn holder(&mut self, slot: u32) -> Option<Holder> {
         let conn = self.reference(slot);
-        let session = self.conns[slot as usize].chat()?.session;
+        let session = self.conns[slot as usize].chat()?.person.session;
         Some(Holder { session, conn })
     }
 
@@ -259,8 +260,8 @@ impl<N: Net> Home<N> {
     /// Answers a command in the connection's own words.
     fn reply(&mut self, slot: u32, re: Option<&RequestId>, result: &Result<Answer, Refusal>) {
         let Conn { speaks: Speaks::Chat(chat), outbox, .. } = &mut self.conns[slot as usize] else { return };
-        if result.is_err() {
-            self.metrics.refusals.inc();
+        if let Err(refusal) = result {
+            self.metrics.refused(refusal);
         }
         let zone = &self.zone;
         let is_something = outbox.append(|bytes| chat.tongue.encode_reply(bytes, re, result, zone));
@@ -291,6 +292,6 @@ impl<N: Net> Home<N> {
     }
 
     fn ask_directory(&mut self, shard: ShardId, message: DirectoryMessage, around: &mut Surroundings<'_, N>) {
-        around.out.send(shard, Message::Directory(Box::new(message)));
+        around.out.send(shard, Message::Directory(message));
     }
 }

@@ -201,7 +201,8 @@ impl Outbox {
         let written = or_nothing(write(&slices))?;
         drop(slices);
         if written == total && runs.len() <= SLICES_MAX {
-            self.fresh.clear();
+            // A connection that isn't talking owns no buffer.
+            self.fresh = Vec::new();
             return Ok(Sent::All);
         }
         let mut backlog = Box::new(Backlog::new(now));
@@ -231,7 +232,6 @@ impl Outbox {
             }
             let written = or_nothing(write(&[IoSlice::new(&self.fresh)]))?;
             if written == self.fresh.len() {
-                // A connection that isn't talking owns no buffer.
                 self.fresh = Vec::new();
                 return Ok(Sent::All);
             }

@@ -10,10 +10,11 @@ mod recovery;
 mod room;
 mod roster;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use madang_log::{Completion, LoadError, Loaded, Log, Ticket};
 use madang_room::{Entry, Presence, Refusal, RoomName, Timestamp};
 use madang_wire::{Answer, ROOMS_MAX, RoomRow};
@@ -53,12 +54,16 @@ pub(crate) struct Rooms {
 }
 
 enum Slot {
-    /// On its way from the log. The survivors are of its earlier life, where it had to be read again.
-    Loading {
-        waiting: Vec<RoomMessage>,
-        survivors: Survivors,
-    },
+    /// On its way from the log.
+    Loading(Box<Loading>),
     Open(Box<Room>),
+}
+
+#[derive(Default)]
+struct Loading {
+    waiting: Vec<RoomMessage>,
+    /// Of its earlier life, where it had to be read again.
+    survivors: Survivors,
 }
 
 impl Rooms {
@@ -67,7 +72,7 @@ impl Rooms {
             config,
             log,
             metrics,
-            rooms: HashMap::new(),
+            rooms: HashMap::default(),
             touched: Vec::new(),
             reads: FxHashMap::default(),
             next_ticket: 0,
@@ -112,11 +117,11 @@ impl Rooms {
         let room = message.room.clone();
         match self.rooms.get_mut(&room) {
             // Who goes is never refused: it would stay for ever.
-            Some(Slot::Loading { waiting, .. })
-                if waiting.len() < WAITING_MAX
+            Some(Slot::Loading(loading))
+                if loading.waiting.len() < WAITING_MAX
                     || matches!(message.ask, Ask::Leave { .. } | Ask::Rename { .. }) =>
             {
-                waiting.push(message);
+                loading.waiting.push(message);
             }
             Some(_) => refuse(message, Refusal::Unavailable { room }, out),
             None if matches!(
@@ -126,8 +131,8 @@ impl Rooms {
             {
                 let durability = self.config.room_settings(&room).durability;
                 self.log.load(&room, durability);
-                self.rooms
-                    .insert(room, Slot::Loading { waiting: vec![message], survivors: Survivors::default() });
+                let loading = Loading { waiting: vec![message], survivors: Survivors::default() };
+                self.rooms.insert(room, Slot::Loading(Box::new(loading)));
             }
             None => refuse(message, Refusal::NotAMember { room }, out),
         }
@@ -150,6 +155,7 @@ impl Rooms {
                 self.empty.push_back((now.plus(EMPTY_ROOM_KEPT), name));
             }
         }
+        self.metrics.rooms.set(i64::try_from(self.rooms.len()).unwrap_or(i64::MAX));
     }
 
     /// Takes what became of a call to the log.
@@ -189,13 +195,13 @@ impl Rooms {
     fn loaded(
         &mut self,
         name: RoomName,
-        result: Result<Loaded, LoadError>,
+        result: Result<Box<Loaded>, LoadError>,
         now: Timestamp,
         out: &mut Outgoing,
     ) {
         let Some(slot) = self.rooms.remove(&name) else { return };
-        let (waiting, mut survivors) = match slot {
-            Slot::Loading { waiting, survivors } => (waiting, survivors),
+        let Loading { waiting, mut survivors } = match slot {
+            Slot::Loading(loading) => *loading,
             Slot::Open(room) => {
                 self.rooms.insert(name, Slot::Open(room));
                 return;
@@ -203,7 +209,7 @@ impl Rooms {
         };
         let settings = self.config.room_settings(&name).clone();
         let room = match result {
-            Ok(loaded) => Room::load(name.clone(), settings, loaded),
+            Ok(loaded) => Room::load(name.clone(), settings, *loaded),
             Err(error) => {
                 tracing::error!(room = %name, %error, "a room can't be loaded");
                 None
@@ -217,11 +223,12 @@ impl Rooms {
                 let is_leave = matches!(message.ask, Ask::Leave { .. });
                 let member = if is_leave { survivors.roster.remove(message.from) } else { None };
                 if is_leave && (survivors.roster.remove_follower(message.from) || member.is_some()) {
-                    survivors.presence.extend(
-                        member.map(|member| {
-                            (Some(message.from), Presence::Left { nick: member.nick, why: None })
-                        }),
-                    );
+                    if member.is_some() {
+                        self.metrics.members.dec();
+                    }
+                    survivors.presence.extend(member.map(|member| {
+                        (Some(message.from), Presence::Left { nick: member.nick.clone(), why: None })
+                    }));
                     let RoomMessage { room, from, re, .. } = message;
                     out.tell_conn(from, ConnAnswer::Left { re, room, until: 0, result: Ok(()) });
                 } else {
@@ -230,7 +237,8 @@ impl Rooms {
             }
             if !survivors.roster.is_empty() {
                 self.retries.push_back((now.plus(LOAD_AGAIN_AFTER), name.clone()));
-                self.rooms.insert(name, Slot::Loading { waiting: Vec::new(), survivors });
+                let loading = Loading { waiting: Vec::new(), survivors };
+                self.rooms.insert(name, Slot::Loading(Box::new(loading)));
             }
             return;
         };
@@ -256,8 +264,12 @@ impl Rooms {
             madang_log::AppendError::Unknown { .. } => Refusal::Unknown { room: name.clone() },
             _ => Refusal::Unavailable { room: name.clone() },
         };
+        let members = room.members();
         let survivors = room.give_up(&refusal, out);
-        self.rooms.insert(name.clone(), Slot::Loading { waiting: Vec::new(), survivors });
+        // Who came in with what is void never came.
+        self.metrics.members.dec_by((members - survivors.roster.len()) as i64);
+        let loading = Loading { waiting: Vec::new(), survivors };
+        self.rooms.insert(name.clone(), Slot::Loading(Box::new(loading)));
         self.log.unload(&name);
         self.log.load(&name, self.config.room_settings(&name).durability);
     }
@@ -271,7 +283,7 @@ impl Rooms {
             }
         }
         while let Some((_, name)) = self.retries.pop_front_if(|(due, _)| *due <= now) {
-            if let Some(Slot::Loading { .. }) = self.rooms.get(&name) {
+            if let Some(Slot::Loading(_)) = self.rooms.get(&name) {
                 self.log.load(&name, self.config.room_settings(&name).durability);
             }
         }
@@ -322,7 +334,7 @@ impl Rooms {
         };
         let open = self.rooms.values().filter_map(|slot| match slot {
             Slot::Open(room) => Some(room.row()),
-            Slot::Loading { .. } => None,
+            Slot::Loading(_) => None,
         });
         let mut rooms: Vec<RoomRow> = open.filter(is_wanted).collect();
         rooms.sort_by(|a, b| a.room.as_str().cmp(b.room.as_str()));

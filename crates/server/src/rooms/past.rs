@@ -37,7 +37,7 @@ impl Room {
 
     /// The oldest position that is in memory: in the ring, or decided in this wake.
     fn first_in_memory(&self) -> Seq {
-        let unsealed = self.entries.first().map(|entry| entry.seq);
+        let unsealed = self.unsealed().first().map(|entry| entry.seq);
         self.recent.first().or(unsealed).unwrap_or(self.last.next())
     }
 
@@ -52,7 +52,7 @@ impl Room {
         let mut missed: Vec<&Entry> = read.iter().flatten().filter(|entry| entry.seq >= first).collect();
         let read_up_to = missed.last().map_or(first.minus(1), |entry| entry.seq);
         missed.extend(self.recent.after(read_up_to));
-        missed.extend(self.entries.iter());
+        missed.extend(self.unsealed());
         // From the newest back, as far as the bytes and the positions hold together.
         let (mut bytes, mut start, mut next) = (0, missed.len(), self.last.next());
         while let Some(entry) = start.checked_sub(1).map(|at| missed[at]) {
@@ -68,7 +68,7 @@ impl Room {
         let replay = (!missed.is_empty()).then(|| {
             let items = (0..missed.len() as u32).map(|at| Item { author: None, what: What::Logged(at) });
             let record = Some(Arc::new(Record::new(missed)));
-            Arc::new(Batch::new(place, items.collect(), record, context.metrics.clone()))
+            Arc::new(Batch::new(place, items.collect::<Vec<_>>(), record, context.metrics.clone()))
         });
         (gap, replay)
     }
@@ -87,7 +87,7 @@ impl Room {
         }
         let first = self.first_kept(now);
         let unsealed: Vec<&Entry> = self
-            .entries
+            .unsealed()
             .iter()
             .filter(|entry| entry.seq >= first && (!said_only || recent::is_said(entry)))
             .collect();
@@ -159,14 +159,14 @@ impl Room {
     /// Stores the state before the room is unloaded, for a load that has little to read.
     pub(crate) fn close(&mut self, context: &mut Context<'_>) {
         let is_stored = self.settings.durability != Durability::Memory;
-        if is_stored && self.held.is_empty() && self.last > self.snapshot_at {
+        if is_stored && self.held.is_none() && self.last > self.snapshot_at {
             self.snapshot(context);
         }
     }
 
     /// Stores the state now and then, never a tentative one.
     pub(crate) fn snapshot_if_due(&mut self, context: &mut Context<'_>) {
-        if self.held.is_empty() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
+        if self.held.is_none() && self.last.0 - self.snapshot_at.0 >= SNAPSHOT_EVERY {
             self.snapshot(context);
         }
     }

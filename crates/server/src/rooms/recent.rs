@@ -17,21 +17,22 @@ const RECENT_BYTES_MAX: usize = 256 * 1024;
 pub(crate) struct Recent {
     records: VecDeque<(Arc<Record>, usize)>,
     bytes: usize,
-    /// Of the oldest and the newest event, so that a push need not look at the oldest record: nobody else does.
+    /// Of the oldest event, so that a push need not look at the oldest record: nobody else does.
     first: Seq,
-    last: Seq,
 }
 
 impl Recent {
     pub(crate) fn push(&mut self, record: Arc<Record>) {
         let bytes = record.entries().iter().map(size).sum();
         self.bytes += bytes;
-        self.last = record.last();
+        let last = record.last();
         if self.records.is_empty() {
             self.first = record.first();
+            // In most rooms nothing happens but that they are made.
+            self.records.reserve_exact(1);
         }
         self.records.push_back((record, bytes));
-        while self.records.len() > 1 && self.is_over() {
+        while self.records.len() > 1 && self.is_over(last) {
             if let Some((oldest, bytes)) = self.records.pop_front() {
                 self.bytes -= bytes;
                 self.first = oldest.last().next();
@@ -39,8 +40,8 @@ impl Recent {
         }
     }
 
-    fn is_over(&self) -> bool {
-        self.bytes > RECENT_BYTES_MAX || self.last.0 - self.first.0 >= RECENT_EVENTS_MAX
+    fn is_over(&self, last: Seq) -> bool {
+        self.bytes > RECENT_BYTES_MAX || last.0 - self.first.0 >= RECENT_EVENTS_MAX
     }
 
     /// The oldest position here.
@@ -77,7 +78,8 @@ impl Recent {
     /// The oldest entry here that is not older than `cutoff`, or what comes after all of them.
     pub(crate) fn first_since(&self, cutoff: Timestamp) -> Seq {
         let entry = self.after(Seq::ZERO).find(|entry| entry.at >= cutoff);
-        entry.map_or(self.last.next(), |entry| entry.seq)
+        let newest = self.records.back().map_or(Seq::ZERO, |(record, _)| record.last());
+        entry.map_or(newest.next(), |entry| entry.seq)
     }
 }
 
@@ -105,7 +107,7 @@ mod tests {
                 text => Event::Said { from: Nick::guest(1), text: Text::parse(text).unwrap(), once: None },
             },
         };
-        Arc::new(Record::new(texts.iter().enumerate().map(entry).collect()))
+        Arc::new(Record::new(texts.iter().enumerate().map(entry).collect::<Vec<_>>()))
     }
 
     fn seqs(entries: Option<Vec<Entry>>) -> Option<Vec<u64>> {

@@ -32,7 +32,7 @@ impl Room {
     pub(super) fn give_up(&mut self, refusal: &Refusal, out: &mut Outgoing) -> Survivors {
         let mut presence = Vec::new();
         let mut answers: Vec<(ShardId, ConnMessage)> = Vec::new();
-        for (_, messages) in self.held.drain(..) {
+        for (_, messages) in self.held.take().into_iter().flat_map(|held| *held) {
             // A batch is held once for each shard that has members.
             let mut is_seen = false;
             for (shard, message) in messages {
@@ -45,9 +45,9 @@ impl Room {
                 }
             }
         }
-        presence.extend(std::mem::take(&mut self.items).iter().filter_map(presence_of));
-        self.entries.clear();
-        answers.extend(self.answers.drain(..).filter_map(|(shard, message)| match message {
+        let wake = *self.wake.take().unwrap_or_default();
+        presence.extend(wake.items.iter().filter_map(presence_of));
+        answers.extend(wake.answers.into_iter().filter_map(|(shard, message)| match message {
             Message::Conn(message) => Some((shard, message)),
             _ => None,
         }));
@@ -91,11 +91,12 @@ impl Room {
             let items = (0..found.len() as u32).map(|at| Item { author: None, what: What::Logged(at) });
             let place = Place::Room(self.name().clone());
             let record = Some(Arc::new(Record::new(found)));
-            let batch = Arc::new(Batch::new(place, items.collect(), record, context.metrics.clone()));
+            let batch =
+                Arc::new(Batch::new(place, items.collect::<Vec<_>>(), record, context.metrics.clone()));
             self.roster.homes().for_each(|shard| context.out.send(shard, Message::Batch(batch.clone())));
         }
         let item = |(author, what)| Item { author, what: What::Presence(Box::new(what)) };
-        self.items.extend(presence.into_iter().map(item));
+        self.wake().items.extend(presence.into_iter().map(item));
     }
 }
 

@@ -15,12 +15,14 @@ use madang_room::{
 };
 use madang_wire::{Answer, HISTORY_EVENTS_MAX, Joined, RequestId, RoomRow};
 
+use smallvec::SmallVec;
+
 use super::recent::Recent;
-use super::roster::{Member, Roster};
+use super::roster::Roster;
 use crate::batch::{Batch, Item, Place, What};
 use crate::config::RoomSettings;
 use crate::message::{
-    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, ResumeFrom, RoomMessage, is_summed_up,
+    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, Person, ResumeFrom, RoomMessage, is_summed_up,
 };
 use crate::metrics::Metrics;
 use crate::placement::{ConnRef, ShardId};
@@ -57,25 +59,35 @@ pub(crate) struct Room {
     pub(super) snapshot_at: Seq,
     pub(super) recent: Recent,
     pub(super) roster: Roster,
-    /// Of this wake: what the log will be given, and what members will be told, in which those stand by their place.
-    pub(super) entries: Vec<Entry>,
-    pub(super) items: Vec<Item>,
-    /// Answers of this wake that wait for the log with the items (`sync` rooms only).
-    pub(super) answers: Vec<(ShardId, Message)>,
-    /// What waits for the log, oldest first, each with the position that it waits for.
-    pub(super) held: VecDeque<(Seq, Vec<(ShardId, Message)>)>,
+    /// What this wake has brought. Most rooms are quiet at any time, and have none.
+    pub(super) wake: Option<Box<Wake>>,
+    /// What waits for the log (`sync` rooms only).
+    pub(super) held: Option<Box<Held>>,
     /// The newest event that members were told of.
     pub(super) told: Seq,
-    /// Shards whose members left in this wake and still get what came before that.
-    departed: Vec<ShardId>,
     /// How many were here when members were last told a number.
-    count_told: usize,
+    count_told: u32,
     /// Will `tell_count` be called within a second?
     is_count_due: bool,
     /// Does it stand in the queue of rooms to be unloaded?
     is_expiring: bool,
     /// Has anybody come in since it was queued for that?
     was_used: bool,
+}
+
+/// What waits for the log, oldest first, each with the position that it waits for. Never empty.
+pub(super) type Held = VecDeque<(Seq, Vec<(ShardId, Message)>)>;
+
+/// What happened in a room since it was sealed.
+#[derive(Default)]
+pub(super) struct Wake {
+    /// What the log will be given, and what members will be told, in which those stand by their place.
+    pub(super) entries: SmallVec<[Entry; 1]>,
+    pub(super) items: SmallVec<[Item; 1]>,
+    /// Answers that wait for the log with the items (`sync` rooms only).
+    pub(super) answers: Vec<(ShardId, Message)>,
+    /// Shards whose members left and still get what came before that.
+    departed: Vec<ShardId>,
 }
 
 impl Room {
@@ -105,12 +117,9 @@ impl Room {
             snapshot_at,
             recent,
             roster: Roster::default(),
-            entries: Vec::new(),
-            items: Vec::new(),
-            answers: Vec::new(),
-            held: VecDeque::new(),
+            wake: None,
+            held: None,
             told: loaded.last,
-            departed: Vec::new(),
             count_told: 0,
             is_count_due: false,
             is_expiring: false,
@@ -118,6 +127,10 @@ impl Room {
         };
         room.trim();
         Some(room)
+    }
+
+    pub(crate) fn members(&self) -> usize {
+        self.roster.len()
     }
 
     pub(crate) fn name(&self) -> &RoomName {
@@ -131,7 +144,7 @@ impl Room {
 
     /// Is nobody here, and nothing under way?
     pub(crate) fn is_idle(&self) -> bool {
-        self.roster.is_empty() && self.items.is_empty() && self.answers.is_empty() && self.held.is_empty()
+        self.roster.is_empty() && !self.is_unsealed() && self.held.is_none()
     }
 
     /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
@@ -151,12 +164,27 @@ impl Room {
 
     /// Has this wake brought something that must be sealed?
     pub(crate) fn is_unsealed(&self) -> bool {
-        !self.items.is_empty() || !self.answers.is_empty()
+        self.wake.as_ref().is_some_and(|wake| !wake.items.is_empty() || !wake.answers.is_empty())
+    }
+
+    pub(super) fn wake(&mut self) -> &mut Wake {
+        self.wake.get_or_insert_default()
+    }
+
+    /// What was decided in this wake.
+    pub(super) fn unsealed(&self) -> &[Entry] {
+        self.wake.as_ref().map_or(&[], |wake| &wake.entries)
+    }
+
+    fn item_count(&self) -> u32 {
+        self.wake.as_ref().map_or(0, |wake| wake.items.len() as u32)
     }
 
     /// Do members have to be told how many they are now?
     pub(crate) fn owes_count(&self, presence_limit: usize) -> bool {
-        self.roster.len() > presence_limit && self.roster.len() != self.count_told && !self.is_count_due
+        self.roster.len() > presence_limit
+            && self.roster.len() != self.count_told as usize
+            && !self.is_count_due
     }
 
     /// As [`Room::owes_count`]; true once for each call of [`Room::tell_count`].
@@ -198,8 +226,8 @@ impl Room {
             return Handled::Needs { message, range, limit };
         }
         match ask {
-            Ask::Join { nick, session, capacity, resume } => {
-                self.join(from, re, nick, session, capacity, resume, read, context);
+            Ask::Join { person, capacity, resume } => {
+                self.join(from, re, person, capacity, resume, read, context);
             }
             Ask::Leave { why } => self.leave(from, re, why, context),
             Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
@@ -232,7 +260,7 @@ impl Room {
                 let result = self.history(found, range, limit, said_only, context.now);
                 self.answer(from, re, result, context);
             }
-            Ask::Rename { nick, session } => self.rename(from, nick, session, context),
+            Ask::Rename { person } => self.rename(from, person, context),
         }
         Handled::Done
     }
@@ -309,12 +337,9 @@ impl Room {
             self.last_at = self.last_at.max(now);
             self.chat.apply(self.last, &event);
             let entry = Entry { seq: self.last, at: self.last_at, event };
-            if self.entries.is_empty() {
-                // Most wakes bring one event, and the record keeps the room that it was made in.
-                self.entries.reserve_exact(1);
-            }
-            self.items.push(Item { author: Some(author), what: What::Logged(self.entries.len() as u32) });
-            self.entries.push(entry);
+            let wake = self.wake();
+            wake.items.push(Item { author: Some(author), what: What::Logged(wake.entries.len() as u32) });
+            wake.entries.push(entry);
         }
     }
 
@@ -327,7 +352,7 @@ impl Room {
         }
     }
 
-    fn member(&self, from: ConnRef) -> Result<&Member, Refusal> {
+    fn member(&self, from: ConnRef) -> Result<&Arc<Person>, Refusal> {
         self.roster.member(from).ok_or_else(|| Refusal::NotAMember { room: self.name().clone() })
     }
 
@@ -335,18 +360,18 @@ impl Room {
         &mut self,
         from: ConnRef,
         re: Option<RequestId>,
-        nick: madang_room::Nick,
-        session: madang_room::SessionId,
+        person: Arc<Person>,
         capacity: Option<u32>,
         resume: Option<ResumeFrom>,
         read: Option<Vec<Entry>>,
         context: &mut Context<'_>,
     ) {
         // A session that came in by a new connection before its old one was seen to leave holds one place, not two.
-        let replaced = self.roster.other_connection(session, from);
+        let replaced = self.roster.other_connection(person.session, from);
         let present = self.roster.len() - usize::from(replaced.is_some());
         let is_member = self.roster.member(from).is_some();
-        let actor = Actor { nick: nick.clone(), session, is_member, is_host: false };
+        let actor =
+            Actor { nick: person.nick.clone(), session: person.session, is_member, is_host: false };
         let decided = self.chat.decide(&Command::Join { capacity }, &actor, present, self.settings.capacity);
         let decided = decided.and_then(|decision| match &decision {
             Decision::Record(events) if !events.is_empty() => self.check_log(context).map(|()| decision),
@@ -364,8 +389,9 @@ impl Room {
             self.remove(old, Some(WhyLeft::Replaced), context);
         }
         self.was_used = true;
-        if self.roster.insert(from, Member { nick: nick.clone(), session }) {
-            self.present(Presence::Joined { nick }, from, context);
+        if self.roster.insert(from, person.clone()) {
+            context.metrics.members.inc();
+            self.present(Presence::Joined { nick: person.nick.clone() }, from, context);
         }
         let came_in = self.come_in(resume, read, is_member, context);
         self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
@@ -405,7 +431,7 @@ impl Room {
         // One who was here already goes on hearing what is live, but not what was just replayed.
         let hears_all = is_member && (resume.is_none() || reset);
         // Its `seq` must not count what is heard only after this answer.
-        let unheard = self.entries.first().filter(|_| hears_all);
+        let unheard = self.unsealed().first().filter(|_| hears_all);
         let seq = unheard.map_or(self.last, |entry| entry.seq.minus(1));
         let count = self.roster.len();
         let members = (count <= context.presence_limit).then(|| self.roster.nicks());
@@ -420,7 +446,7 @@ impl Room {
             topic: self.chat.topic().cloned(),
             reset,
         };
-        let from_item = if hears_all { 0 } else { self.items.len() as u32 };
+        let from_item = if hears_all { 0 } else { self.item_count() };
         CameIn { joined, gap, replay, from: from_item, is_new: !is_member }
     }
 
@@ -431,7 +457,7 @@ impl Room {
         why: Option<WhyLeft>,
         context: &mut Context<'_>,
     ) {
-        let until = self.items.len() as u32;
+        let until = self.item_count();
         let result = match self.remove(from, why, context) {
             true => Ok(()),
             false => Err(Refusal::NotAMember { room: self.name().clone() }),
@@ -446,45 +472,45 @@ impl Room {
             return true;
         }
         let Some(member) = self.roster.remove(conn) else { return false };
+        context.metrics.members.dec();
         self.note_departure(conn);
-        self.present(Presence::Left { nick: member.nick, why }, conn, context);
+        self.present(Presence::Left { nick: member.nick.clone(), why }, conn, context);
         true
     }
 
     /// Its shard may have nobody here any more, and still gets what came before.
     fn note_departure(&mut self, conn: ConnRef) {
-        if !self.items.is_empty() && !self.departed.contains(&conn.shard) {
-            self.departed.push(conn.shard);
+        if let Some(wake) = &mut self.wake
+            && !wake.items.is_empty()
+            && !wake.departed.contains(&conn.shard)
+        {
+            wake.departed.push(conn.shard);
         }
     }
 
-    fn rename(
-        &mut self,
-        conn: ConnRef,
-        nick: madang_room::Nick,
-        session: madang_room::SessionId,
-        context: &mut Context<'_>,
-    ) {
+    fn rename(&mut self, conn: ConnRef, person: Arc<Person>, context: &mut Context<'_>) {
         let Some(member) = self.roster.member(conn) else { return };
         let from = member.nick.clone();
-        self.roster.insert(conn, Member { nick: nick.clone(), session });
-        if from.as_str() != nick.as_str() {
-            self.present(Presence::Renamed { from, to: nick }, conn, context);
+        self.roster.insert(conn, person.clone());
+        if from.as_str() != person.nick.as_str() {
+            self.present(Presence::Renamed { from, to: person.nick.clone() }, conn, context);
         }
     }
 
     fn present(&mut self, presence: Presence, author: ConnRef, context: &Context<'_>) {
         if !is_summed_up(&presence, self.roster.len(), context.presence_limit) {
-            self.items.push(Item { author: Some(author), what: What::Presence(Box::new(presence)) });
+            let item = Item { author: Some(author), what: What::Presence(Box::new(presence)) };
+            self.wake().items.push(item);
         }
     }
 
     /// Tells the members of a large room how many they are.
     pub(crate) fn tell_count(&mut self) {
         self.is_count_due = false;
-        self.count_told = self.roster.len();
-        let presence = Presence::Count { count: self.count_told };
-        self.items.push(Item { author: None, what: What::Presence(Box::new(presence)) });
+        let count = self.roster.len();
+        self.count_told = count as u32;
+        let presence = Presence::Count { count };
+        self.wake().items.push(Item { author: None, what: What::Presence(Box::new(presence)) });
     }
 
     fn who(&self, presence_limit: usize) -> Answer {
@@ -508,9 +534,9 @@ impl Room {
     /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
     fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
         // Also with presence alone: what is decided later in this wake may hold the batch that it belongs to.
-        let is_held = self.is_unsealed() || !self.held.is_empty();
+        let is_held = self.is_unsealed() || self.held.is_some();
         if self.settings.durability == Durability::Sync && is_held {
-            self.answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
+            self.wake().answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
         } else {
             context.out.tell_conn(to, what);
         }
@@ -518,34 +544,31 @@ impl Room {
 
     /// Has something been decided that is not in the log yet?
     fn is_tentative(&self) -> bool {
-        !self.entries.is_empty() || !self.held.is_empty()
+        !self.unsealed().is_empty() || self.held.is_some()
     }
 
     /// Ends the wake: gives its events to the log and its items to the members, at once or when the log has them.
     pub(crate) fn seal(&mut self, context: &mut Context<'_>) {
-        let mut sealed = std::mem::take(&mut self.answers);
-        let is_tentative = self.is_tentative();
-        let entries = std::mem::take(&mut self.entries);
+        let is_held = self.settings.durability == Durability::Sync && self.is_tentative();
+        let Wake { entries, items, answers, departed } = *self.wake.take().unwrap_or_default();
         let record = (!entries.is_empty()).then(|| Arc::new(Record::new(entries)));
         if let Some(record) = &record {
             self.recent.push(record.clone());
             context.log.append(self.chat.name(), record.first().minus(1), record.clone());
         }
-        if !self.items.is_empty() {
-            let items = std::mem::take(&mut self.items);
+        let batch = (!items.is_empty()).then(|| {
             let place = Place::Room(self.name().clone());
-            let batch = Arc::new(Batch::new(place, items, record, context.metrics.clone()));
-            let departed = std::mem::take(&mut self.departed);
-            let homes = self.roster.homes().filter(|shard| !departed.contains(shard));
-            sealed.extend(
-                homes.chain(departed.iter().copied()).map(|shard| (shard, Message::Batch(batch.clone()))),
-            );
-        }
-        if self.settings.durability == Durability::Sync && is_tentative {
-            self.held.push_back((self.last, sealed));
+            Arc::new(Batch::new(place, items, record, context.metrics.clone()))
+        });
+        let here = self.roster.homes().filter(|shard| !departed.contains(shard));
+        let hearers = here.chain(departed.iter().copied());
+        let batches = hearers.filter_map(|shard| Some((shard, Message::Batch(batch.clone()?))));
+        let sealed = answers.into_iter().chain(batches);
+        if is_held {
+            self.held.get_or_insert_default().push_back((self.last, sealed.collect()));
         } else {
+            sealed.for_each(|(shard, message)| context.out.send(shard, message));
             self.told = self.last;
-            sealed.into_iter().for_each(|(shard, message)| context.out.send(shard, message));
         }
         self.trim();
         self.snapshot_if_due(context);
@@ -554,10 +577,10 @@ impl Room {
     /// The log has everything up to `last`: whoever waited for that is told.
     pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
         self.told = self.told.max(last);
-        while self.held.front().is_some_and(|(seq, _)| *seq <= last) {
-            if let Some((_, messages)) = self.held.pop_front() {
-                messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
-            }
+        let Some(held) = &mut self.held else { return };
+        while let Some((_, messages)) = held.pop_front_if(|(seq, _)| *seq <= last) {
+            messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
         }
+        self.held.take_if(|held| held.is_empty());
     }
 }

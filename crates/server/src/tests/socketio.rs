@@ -237,6 +237,17 @@ fn out_of_the_namespace_and_in_again() {
 }
 
 #[test]
+fn who_leaves_on_purpose_keeps_no_name() {
+    let mut world = World::new();
+    world.connect_socketio("a", r#"{"nick":"mina"}"#);
+    world.frame("a", "41");
+    world.finish("a");
+    assert!(world.connect_socketio("b", r#"{"nick":"mina"}"#).starts_with("40{"));
+    world.reset("b");
+    assert!(world.connect_socketio("c", r#"{"nick":"mina"}"#).starts_with("44{"), "a lost one is kept");
+}
+
+#[test]
 fn an_upgrade_loses_and_repeats_nothing() {
     let mut world = World::new();
     world.people(["jun"]);
@@ -306,8 +317,10 @@ fn in_several_rooms_each_gets_its_own_rest() {
         world.run("jun: /join plaza");
         world.run("jun: plaza 1");
         let seen = world.frames("a");
-        let offset =
-            seen.iter().find(|frame| frame.contains("hall 1")).map(|frame| offset_of(&[frame.clone()]));
+        let offset = seen
+            .iter()
+            .find(|frame| frame.contains("hall 1"))
+            .map(|frame| offset_of(std::slice::from_ref(frame)));
         let offset = offset.unwrap();
         // Sent, but never received: what came after `hall 1`.
         world.reset("a");
@@ -410,4 +423,112 @@ fn a_slow_client_is_told_of_its_gap_and_is_not_recovered_past_it() {
     world.reset("a");
     let back = world.connect_socketio("b", &format!(r#"{{"pid":"{pid}","offset":"plaza:2"}}"#));
     assert_ne!(pid_of(&back), pid);
+}
+
+#[derive(Clone, Debug)]
+enum Act {
+    /// Somebody says something in that room.
+    Say(usize),
+    /// The client comes into that room, or leaves it.
+    Toggle(usize),
+    /// The client gets so many bytes more, and then no more until it comes back.
+    Stall(usize),
+    /// Its connection breaks, unseen or seen by the server, and it comes back.
+    ComeBack { is_seen: bool },
+}
+
+fn acts() -> impl proptest::strategy::Strategy<Value = Vec<Act>> {
+    use proptest::prelude::*;
+    let act = prop_oneof![
+        6 => (0..3usize).prop_map(Act::Say),
+        1 => (0..3usize).prop_map(Act::Toggle),
+        1 => (0..400usize).prop_map(Act::Stall),
+        2 => any::<bool>().prop_map(|is_seen| Act::ComeBack { is_seen }),
+    ];
+    proptest::collection::vec(act, 1..60)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
+    /// Whatever is lost on the way: a client that is recovered has seen every message of its rooms once, in order.
+    #[test]
+    fn who_is_recovered_misses_nothing_and_sees_nothing_twice(acts in acts(), shards in 1..3usize) {
+        const ROOMS: [&str; 3] = ["plaza", "garden", "hall"];
+        let mut world = World::with(Config { shards, ..Config::default() });
+        world.people(["jun"]);
+        ROOMS.iter().for_each(|room| world.run(&format!("jun: /join {room}")));
+        let mut connection = 0;
+        let mut name = "c0".to_owned();
+        let mut pid = pid_of(&world.connect_socketio(&name, ""));
+        let mut offset = None::<String>;
+        let mut is_in = [false; 3];
+        let mut stalled = false;
+        let (mut said, mut expected, mut seen) = (0, Vec::<String>::new(), Vec::<String>::new());
+        for act in acts {
+            match act {
+                Act::Say(room) => {
+                    world.run(&format!("jun: /join {}", ROOMS[room]));
+                    world.run(&format!("jun: nr {said}"));
+                    if is_in[room] {
+                        expected.push(format!("nr {said}"));
+                    }
+                    said += 1;
+                }
+                Act::Toggle(room) if !stalled => {
+                    let event = if is_in[room] { "leave" } else { "join" };
+                    world.frame(&name, &format!(r#"42["{event}",{{"room":"{}"}}]"#, ROOMS[room]));
+                    is_in[room] = !is_in[room];
+                }
+                Act::Toggle(_) => {}
+                Act::Stall(bytes) => {
+                    world.set_window(&name, Some(bytes));
+                    stalled = true;
+                }
+                Act::ComeBack { is_seen } => {
+                    take(&mut world, &name, &mut seen, &mut offset);
+                    if is_seen {
+                        world.reset(&name);
+                    }
+                    connection += 1;
+                    name = format!("c{connection}");
+                    let offset_sent = offset.as_ref().map_or(String::new(), |at| format!(r#","offset":"{at}""#));
+                    world.open_socketio(&name);
+                    world.frame(&name, &format!(r#"40{{"pid":"{pid}"{offset_sent}}}"#));
+                    let connected = take(&mut world, &name, &mut seen, &mut offset);
+                    let new_pid = pid_of(&connected);
+                    if new_pid != pid {
+                        // It is told that it is a new client: what it missed is its own affair.
+                        (pid, offset, is_in, seen) = (new_pid, None, [false; 3], Vec::new());
+                        expected.clear();
+                    }
+                    stalled = false;
+                }
+            }
+            if !stalled {
+                take(&mut world, &name, &mut seen, &mut offset);
+                // Rooms on two shards have no order between them.
+                seen.sort_by_key(|text| text[3..].parse::<u32>().unwrap());
+                proptest::prop_assert_eq!(&seen, &expected);
+            }
+        }
+    }
+}
+
+/// What a client has received whole: its messages and the last offset. Returns the answer to its connect, if any.
+fn take(world: &mut World, name: &str, seen: &mut Vec<String>, offset: &mut Option<String>) -> String {
+    let bytes = world.received_bytes(name);
+    let whole = madang_wire::websocket::whole_frames(&bytes);
+    let mut connected = String::new();
+    for (_, payload) in madang_wire::websocket::split_frames(&bytes[..whole]) {
+        let frame = String::from_utf8(payload.to_vec()).unwrap();
+        if frame.starts_with("40") {
+            connected = frame;
+        } else if frame.starts_with("42") {
+            seen.extend(texts(std::slice::from_ref(&frame)));
+            if frame.ends_with("\"]") {
+                *offset = Some(offset_of(&[frame]));
+            }
+        }
+    }
+    connected
 }

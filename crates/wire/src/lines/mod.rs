@@ -14,6 +14,7 @@ use std::mem;
 
 use madang_room::Refusal;
 use memchr::{memchr, memchr3};
+use thin_vec::ThinVec;
 
 use telnet::{IAC, Outcome, Progress, Refused};
 
@@ -40,7 +41,7 @@ pub enum Line<'a> {
 #[derive(Debug)]
 pub struct LineDecoder {
     /// The line that has begun and not ended; after one was handed out from here, that one until the next call.
-    kept: Vec<u8>,
+    kept: ThinVec<u8>,
     /// Which options were refused. None until the client's first telnet command: most never send one.
     telnet: Option<Box<Refused>>,
     kind: Kind,
@@ -80,7 +81,7 @@ impl LineDecoder {
 
     fn of(kind: Kind) -> LineDecoder {
         LineDecoder {
-            kept: Vec::new(),
+            kept: ThinVec::new(),
             telnet: None,
             kind,
             command: Progress::None,
@@ -239,7 +240,7 @@ impl LineDecoder {
             return None;
         }
         if self.is_too_long(piece) {
-            self.kept = Vec::new();
+            self.kept = ThinVec::new();
             return Some(Found::TooLong);
         }
         if self.kept.is_empty() {
@@ -259,7 +260,7 @@ impl LineDecoder {
 
     fn skip_line<'i>(&mut self) -> Option<Found<'i>> {
         self.is_after_cr = false;
-        self.kept = Vec::new();
+        self.kept = ThinVec::new();
         let is_new = !mem::replace(&mut self.is_skipping, true);
         is_new.then_some(Found::TooLong)
     }
@@ -271,7 +272,7 @@ impl LineDecoder {
 
     fn forget_handed_out(&mut self) {
         if mem::take(&mut self.kept_was_handed_out) {
-            self.kept = Vec::new();
+            self.kept = ThinVec::new();
         }
     }
 }

@@ -27,6 +27,15 @@ impl Bucket {
         Bucket { tokens: per_second as f32 * BURST_SECONDS, filled_at: now }
     }
 
+    /// For a peer that may send as fast as it can.
+    pub(crate) fn endless() -> Bucket {
+        Bucket { tokens: f32::INFINITY, filled_at: Timestamp(0) }
+    }
+
+    pub(crate) fn is_endless(&self) -> bool {
+        self.tokens == f32::INFINITY
+    }
+
     /// Takes a line's token.
     pub(crate) fn take(&mut self, per_second: u32, now: Timestamp) -> Pace {
         self.fill(per_second, now);
@@ -45,6 +54,9 @@ impl Bucket {
     }
 
     fn fill(&mut self, per_second: u32, now: Timestamp) {
+        if self.is_endless() {
+            return;
+        }
         let rate = per_second as f32;
         let tokens = self.tokens + now.since(self.filled_at).as_secs_f32() * rate;
         self.tokens = tokens.min(rate * BURST_SECONDS);
@@ -55,6 +67,13 @@ impl Bucket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_endless_bucket_is_never_empty() {
+        let mut bucket = Bucket::endless();
+        assert!((0..1_000).all(|_| bucket.take(1, Timestamp(0)) == Pace::Good));
+        assert_eq!(bucket.read_again_at(1, Timestamp(0)), None);
+    }
 
     #[test]
     fn a_burst_is_taken_then_reading_waits_then_lines_are_refused() {
