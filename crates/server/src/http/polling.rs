@@ -19,9 +19,8 @@ use super::websocket::{self, Handshake};
 use super::{Client, Place, answer, upgrade};
 use crate::arrival::{App, Manner};
 
-/// Packets in the body of a POST. A stock client that emits while another POST is on its way puts everything that has
-/// come together since then into the next one; only `max_payload` ends it there. So this is as many as one connection
-/// may have under way, and a body of thousands is refused whole.
+/// Packets in the body of a POST. Stock clients send in one body whatever they have, an event with two attachments as
+/// three packets; what they have to say right after connecting must not end them. Nobody has thousands.
 const PACKETS_MAX: usize = 1_024;
 /// The version of Engine.IO that is spoken.
 const PROTOCOL: &str = "4";
@@ -187,6 +186,7 @@ async fn take(place: &Place, session: &Session, body: &[u8]) -> Response<Body> {
         return Wrong::Session.answer();
     }
     if is_last {
+        session.polled().await;
         session.close(&place.sessions, WhyClosed::ByClient);
     }
     answer::with_type(StatusCode::OK, TAKEN, "ok")
