@@ -47,6 +47,8 @@ describe("in one room", () => {
     const tcp = await terminal(t, "lobby1");
     tcp.write("/nick sora");
     await mina.page.locator("#members", { hasText: "sora" }).waitFor();
+    const members = await mina.page.locator("#members button").evaluateAll((all) => all.map((button) => button.dataset.nick));
+    assert.deepEqual(members.sort(), ["mina-1", "sora"], "one's own new name, too");
     tcp.close();
     await mina.page.locator("#members", { hasText: "sora" }).waitFor({ state: "detached" });
   });
@@ -331,7 +333,7 @@ describe("the keyboard alone", () => {
     await page.locator("#room-name", { hasText: "keys-1" }).waitFor();
     await keyboard.press("Alt+ArrowDown");
     await page.locator("#room-name", { hasText: "keys-2" }).waitFor();
-    await keyboard.press("/");
+    await page.locator("#composer:focus").waitFor();
     await keyboard.type("/nick keyboarder");
     await keyboard.press("Enter");
     await page.locator("#me-name", { hasText: "keyboarder" }).waitFor();
@@ -347,8 +349,16 @@ describe("the keyboard alone", () => {
       const { id, name, hasRing } = await page.evaluate(() => {
         const node = document.activeElement;
         const name = node.getAttribute("aria-label") ?? (node.textContent.trim() || node.title || node.labels?.[0]?.textContent || "");
-        const { outlineStyle, boxShadow, borderColor } = getComputedStyle(node);
-        return { id: node.id || node.dataset.nick || node.dataset.talk || node.tagName, name, hasRing: outlineStyle !== "none" || boxShadow !== "none" || borderColor !== "" };
+        // A ring, or the border of the box around it in another colour.
+        const look = () => [node, node.parentElement].map((each) => {
+          const { outlineStyle, borderColor, boxShadow } = getComputedStyle(each);
+          return `${outlineStyle} ${borderColor} ${boxShadow}`;
+        });
+        const focused = look().join();
+        node.blur();
+        const hasRing = look().join() !== focused;
+        node.focus();
+        return { id: node.id || node.dataset.nick || node.dataset.talk || node.tagName, name, hasRing };
       });
       if (reached.has(id) && id !== "BODY") break;
       reached.set(id, { name, hasRing });

@@ -26,8 +26,9 @@ def connect():
     show("said", sio.call("say", {"room": room, "text": "from python"})["seq"])
 
 
+# Beside the event there is its offset, for clients that can recover; this one hands it on to us.
 @sio.on("said")
-def said(event):
+def said(event, offset=None):
     show("heard", event["from"], event["text"])
     if event["text"] == "from a terminal":
         show("refused", sio.call("say", {"room": "nowhere", "text": "x"})["error"]["code"])

@@ -21,6 +21,8 @@ const myNames = new Set();
 
 /** @param {string} nick */
 export function setNick(nick) {
+  // The server tells everybody else.
+  for (const { members } of rooms()) if (members?.delete(state.me.nick)) members.add(nick);
   state.me.nick = nick;
   if (nick) myNames.add(nick);
   changed("me", "talks", "people");
