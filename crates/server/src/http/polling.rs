@@ -19,8 +19,9 @@ use super::websocket::{self, Handshake};
 use super::{Client, Place, answer, upgrade};
 use crate::arrival::{App, Manner};
 
-/// Packets in the body of a POST. Stock clients send in one body whatever they have, an event with two attachments as
-/// three packets; what they have to say right after connecting must not end them. Nobody has thousands.
+/// Packets in the body of a POST. A stock client that emits while another POST is on its way puts everything that has
+/// come together since then into the next one; only `max_payload` ends it there. So this is as many as one connection
+/// may have under way, and a body of thousands is refused whole.
 const PACKETS_MAX: usize = 1_024;
 /// The version of Engine.IO that is spoken.
 const PROTOCOL: &str = "4";
