@@ -3,6 +3,7 @@
 //! Continuous integration runs exactly this, so green at a desk is green there. Every step says what it is and how long
 //! it took, and the first one that fails ends the run. Nothing here needs more than the standard library and `anyhow`.
 
+mod bench;
 mod clients;
 mod fuzz;
 mod peers;
@@ -18,10 +19,11 @@ use anyhow::{Context, Result, anyhow};
 use crate::steps::{Steps, cargo, run};
 
 const USAGE: &str = "\
-cargo xtask test                    everything below: the one command before a commit
+cargo xtask test                    all of the below but `bench` and `peers`: the one command before a commit
 cargo xtask tidy                    the rules of the house that no compiler checks
 cargo xtask clients [FILE...]       the tests with clients that people have, of tests/clients
 cargo xtask fuzz TARGET [SECONDS]   fuzz one decoder (60 seconds)
+cargo xtask bench [--save]          count the instructions of the hot paths, and compare with those before
 cargo xtask peers [FLAGS]           build other Socket.IO servers, and measure ours beside them
 cargo xtask tools                   install the programs and clients that tests talk to the server with";
 
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
             .parse()
             .with_context(|| format!("{seconds:?} is not a number of seconds"))
             .and_then(|seconds| fuzz::run_one(&root(), target, seconds)),
+        ["bench"] => bench::run(&root(), false),
+        ["bench", "--save"] => bench::run(&root(), true),
         ["peers", flags @ ..] => peers::measure(&root(), flags),
         ["tools"] => tools(),
         _ => Err(anyhow!("usage:\n{USAGE}")),

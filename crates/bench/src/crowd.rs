@@ -57,6 +57,8 @@ pub(crate) struct Crowd {
     buffer: Vec<u8>,
     connections: Vec<Connection>,
     expected: usize,
+    /// Connections that something was put for.
+    put: Vec<usize>,
     timer: OwnedFd,
     began: Instant,
     watch: Duration,
@@ -69,8 +71,9 @@ struct Connection {
     wire: Wire,
     /// The beginning of a line whose end has not come yet.
     tail: Vec<u8>,
-    /// What the socket did not take yet.
+    /// What the socket did not take yet, behind what it did.
     outbox: Vec<u8>,
+    taken_bytes: usize,
 }
 
 impl Crowd {
@@ -92,6 +95,7 @@ impl Crowd {
             buffer: vec![0; BUFFER_BYTES],
             connections: Vec::with_capacity(expected),
             expected,
+            put: Vec::new(),
             timer,
             began: Instant::now(),
             // On a single core it would keep the server from working.
@@ -124,6 +128,7 @@ impl Crowd {
             tail: Vec::new(),
             // Sent with the first event, which says that the socket is there.
             outbox: self.request.clone(),
+            taken_bytes: 0,
         });
         Ok(())
     }
@@ -138,15 +143,32 @@ impl Crowd {
     pub(crate) fn send(&mut self, nr: usize, bytes: &[u8]) -> Result<(), Failure> {
         let connection = &mut self.connections[nr];
         connection.outbox.extend_from_slice(bytes);
-        if connection.outbox.len() > bytes.len() {
+        if connection.unsent_bytes() > bytes.len() {
             return Ok(()); // the socket was full, and we will be told when it isn't
         }
         connection.flush().map_err(|error| self.broke(nr, error, None))
     }
 
+    /// Puts bytes where [`send_what_was_put`](Crowd::send_what_was_put) finds them.
+    pub(crate) fn put(&mut self, nr: usize, bytes: &[u8]) {
+        let connection = &mut self.connections[nr];
+        if connection.unsent_bytes() == 0 {
+            self.put.push(nr);
+        }
+        connection.outbox.extend_from_slice(bytes);
+    }
+
+    /// Sends that, once for each connection.
+    pub(crate) fn send_what_was_put(&mut self) -> Result<(), Failure> {
+        while let Some(nr) = self.put.pop() {
+            self.connections[nr].flush().map_err(|error| self.broke(nr, error, None))?;
+        }
+        Ok(())
+    }
+
     /// Bytes that a connection's socket has not taken yet.
     pub(crate) fn unsent_bytes(&self, nr: usize) -> usize {
-        self.connections[nr].outbox.len()
+        self.connections[nr].unsent_bytes()
     }
 
     /// Wakes a later [`turn`](Crowd::turn) after this time.
@@ -314,21 +336,28 @@ impl Connection {
         }
     }
 
+    fn unsent_bytes(&self) -> usize {
+        self.outbox.len() - self.taken_bytes
+    }
+
     fn flush(&mut self) -> io::Result<()> {
-        let mut sent = 0;
         let outcome = loop {
-            match self.stream.write(&self.outbox[sent..]) {
-                Ok(bytes) => sent += bytes,
+            match self.stream.write(&self.outbox[self.taken_bytes..]) {
+                Ok(bytes) => self.taken_bytes += bytes,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break Ok(()),
                 Err(error) if error.kind() == ErrorKind::NotConnected => break Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
             }
-            if sent == self.outbox.len() {
+            if self.unsent_bytes() == 0 {
                 break Ok(());
             }
         };
-        self.outbox.drain(..sent);
+        // Moving the rest each time would cost more than sending it, where a server takes little of much.
+        if self.taken_bytes >= self.unsent_bytes() {
+            self.outbox.drain(..self.taken_bytes);
+            self.taken_bytes = 0;
+        }
         outcome
     }
 

@@ -13,8 +13,8 @@ use crate::proc;
 use crate::progress::Progress;
 use crate::watch::{Watch, Watched};
 
-/// Messages sent by schedule before what has come is looked at: a generator that is behind must still listen.
-const SENT_AT_ONCE: u32 = 256;
+/// How long to send by schedule before what has come is looked at: a generator that is behind must still listen.
+const SENDING_MAX: Duration = Duration::from_millis(1);
 /// A publisher whose socket is so far behind says nothing more: the server does not read.
 const UNSENT_BYTES_MAX: usize = 1024 * 1024;
 /// One look at the sockets, where nothing else has to be done.
@@ -190,7 +190,10 @@ impl Talk<'_, '_> {
                 watch.look(now);
             }
             match self.plan.pace {
-                Pace::Rate(_) => self.say_what_is_due()?,
+                Pace::Rate(_) => {
+                    self.say_what_is_due()?;
+                    self.crowd.send_what_was_put()?;
+                }
                 Pace::Window(_) => self.say_what_is_allowed()?,
             }
             self.crowd.turn((time - past).min(GLANCE), self.ears)?;
@@ -204,11 +207,16 @@ impl Talk<'_, '_> {
     }
 
     fn say_what_is_due(&mut self) -> Result<(), Failure> {
-        for _ in 0..SENT_AT_ONCE {
+        let until_ns = self.ears.now_ns() + SENDING_MAX.as_nanos() as u64;
+        loop {
             let now_ns = self.ears.now_ns();
             let Some((due_ns, publisher)) = self.schedule.next() else { return Ok(()) };
             if due_ns > now_ns {
                 return self.crowd.wake_after(Duration::from_nanos(due_ns - now_ns));
+            }
+            if now_ns > until_ns {
+                // Still behind: go on at once after a look at what has come.
+                return self.crowd.wake_after(Duration::ZERO);
             }
             self.schedule.sent += 1;
             if self.crowd.unsent_bytes(self.plan.seat_of_publisher(publisher)) > UNSENT_BYTES_MAX {
@@ -216,21 +224,22 @@ impl Talk<'_, '_> {
                 continue;
             }
             self.lateness.record(now_ns - due_ns);
-            self.say(publisher, 1, due_ns)?;
+            // Who is behind says several at once, in one write.
+            self.compose(publisher, 1, due_ns);
+            self.crowd.put(self.plan.seat_of_publisher(publisher), &self.scratch);
         }
-        // Still behind: go on at once after a look at what has come.
-        self.crowd.wake_after(Duration::ZERO)
     }
 
     fn say_what_is_allowed(&mut self) -> Result<(), Failure> {
         while let Some((publisher, messages)) = self.ears.next_ready() {
             let now_ns = self.ears.now_ns();
-            self.say(publisher, messages, now_ns)?;
+            self.compose(publisher, messages, now_ns);
+            self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)?;
         }
         Ok(())
     }
 
-    fn say(&mut self, publisher: usize, messages: u32, due_ns: u64) -> Result<(), Failure> {
+    fn compose(&mut self, publisher: usize, messages: u32, due_ns: u64) {
         let (before, after) = &self.around[publisher / self.plan.publishers as usize];
         self.scratch.clear();
         for _ in 0..messages {
@@ -238,7 +247,6 @@ impl Talk<'_, '_> {
             self.ears.compose(publisher, due_ns, &mut self.scratch);
             self.scratch.extend_from_slice(after.as_bytes());
         }
-        self.crowd.send(self.plan.seat_of_publisher(publisher), &self.scratch)
     }
 
     /// Listens until everything that was said has arrived, or nothing comes any more.

@@ -8,7 +8,7 @@ use madang_server::config;
 
 const EXAMPLES: &str = "\
 Examples:
-  madang                                  serve; try: nc 127.0.0.1 2022, or http://127.0.0.1:3000 in a browser
+  madang                                  serve; try: nc 127.0.0.1 2022, http://127.0.0.1:3000
   madang --tcp 0.0.0.0:2022 --http 0.0.0.0:3000 --data /var/lib/madang
   madang --config madang.toml             serve as the file says
   madang check madang.toml                is the file right?
@@ -16,8 +16,8 @@ Examples:
   madang ping 127.0.0.1:2022              does it answer, and how fast?
 
 Flags win over the environment (MADANG_CONFIG, MADANG_DATA, MADANG_TCP with commas between addresses,
-MADANG_HTTP or only its PORT, MADANG_SHARDS, MADANG_LOG, MADANG_LOG_FORMAT), which wins over the file, which wins over
-the defaults.";
+MADANG_HTTP or PORT, MADANG_SHARDS, MADANG_LOG, MADANG_LOG_FORMAT), which wins over the file, which wins
+over the defaults.";
 
 /// A real-time room server. Without a command it serves.
 #[derive(Debug, Parser)]
@@ -200,9 +200,10 @@ mod tests {
             Options:
                   --config <FILE>        Read this configuration file; without it no file is read
                   --data <DIR>           Keep the logs of rooms in this folder [default: madang-data]
-                  --tcp <ADDR>           Serve rooms at this address, instead of the file's listeners; can be
-                                         given again [default: 127.0.0.1:2022]
-                  --http <ADDR>          Not part of this version: accepted, with a warning
+                  --tcp <ADDR>           Serve lines of text at this address, instead of the file's tcp
+                                         listeners; can be given again [default: 127.0.0.1:2022]
+                  --http <ADDR>          Serve the page, WebSocket, Socket.IO and the API at this address,
+                                         instead of the file's http listeners [default: 127.0.0.1:3000]
                   --udp <ADDR>           Not part of this version: accepted, with a warning
                   --no-udp               Open no UDP, as this version never does
                   --shards <N>           Use this many threads; 0 is one for each core [default: 0]
@@ -213,8 +214,8 @@ mod tests {
               -V, --version              Print version
 
             Examples:
-              madang                                  serve on 127.0.0.1:2022; try: nc 127.0.0.1 2022
-              madang --tcp 0.0.0.0:2022 --data /var/lib/madang
+              madang                                  serve; try: nc 127.0.0.1 2022, http://127.0.0.1:3000
+              madang --tcp 0.0.0.0:2022 --http 0.0.0.0:3000 --data /var/lib/madang
               madang --config madang.toml             serve as the file says
               madang check madang.toml                is the file right?
               madang chat                             talk, in a terminal
@@ -222,8 +223,9 @@ mod tests {
 
             Flags win over the environment (MADANG_CONFIG, MADANG_DATA, MADANG_TCP with commas between
             addresses,
-            MADANG_SHARDS, MADANG_LOG, MADANG_LOG_FORMAT), which wins over the file, which wins over the
-            defaults.
+            MADANG_HTTP or PORT, MADANG_SHARDS, MADANG_LOG, MADANG_LOG_FORMAT), which wins over the file, which
+            wins
+            over the defaults.
         "#]]
         .assert_eq(&help);
     }

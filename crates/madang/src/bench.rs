@@ -72,7 +72,7 @@ struct Rounds {
     /// How long to measure in each run [default: 2s, stuck 16s, overload 10s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
-    /// How long to speak before that [default: 500ms, overload 3s]
+    /// How long to speak before that [default: 500ms, overload 5s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     warmup: Option<Duration>,
     /// Report as JSON
@@ -246,7 +246,7 @@ fn stuck(rounds: &Rounds) -> Result<(String, ExitCode), Failure> {
 
 fn overload(rounds: &Rounds) -> Result<(String, ExitCode), Failure> {
     // The first seconds fill what rooms keep of their past.
-    let times = Times { warmup: Duration::from_secs(3), duration: Duration::from_secs(10) };
+    let times = Times { warmup: Duration::from_secs(5), duration: Duration::from_secs(10) };
     let found = Overload::measure(&rounds.comparison(Vec::new(), times)?)?;
     Ok(rounds.report(|| serde_json::json!(found), || found.markdown()))
 }

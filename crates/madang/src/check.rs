@@ -49,7 +49,7 @@ mod tests {
         let text = "[[listen]]\n[[listen]]\nbind = 'localhost:7'\nservice = 'echo'\n[[listen]]\nprotocol = 'http'\n[[room]]\nmatch = 'duo-*'";
         let (config, _) = Config::from_toml(text, "m.toml").unwrap();
         expect![
-            "2 listeners (tcp 127.0.0.1:2022 chat, tcp 127.0.0.1:7 echo), 1 room rule, data in madang-data"
+            "3 listeners (tcp 127.0.0.1:2022 chat, tcp 127.0.0.1:7 echo, http 127.0.0.1:3000), 1 room rule, data in madang-data"
         ]
         .assert_eq(&summary(&config));
     }

@@ -264,11 +264,12 @@ mod tests {
             .collect();
         expect![[r#"
             127.0.0.1:5 is given for two listeners, each needs its own address and port
+            127.0.0.1:5 is given for two listeners, each needs its own address and port
             shards is 1000, it takes a whole number from 0 to 256
             no/such/file.toml can't be read: No such file or directory (os error 2)"#]]
         .assert_eq(&refusals.join("\n"));
         let deaf = Config { listeners: Vec::new(), ..Config::default() };
-        expect![[r#"there is nothing to listen on: give --tcp ADDR, or a [[listen]] with protocol = "tcp""#]]
+        expect!["there is nothing to listen on: give --tcp ADDR or --http ADDR, or a [[listen]]"]
             .assert_eq(&laid_over(&ServeArgs::default(), deaf).unwrap_err().to_string());
     }
 }

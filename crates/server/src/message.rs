@@ -57,11 +57,7 @@ pub(crate) enum Ask {
         key: Option<Key>,
     },
     /// Says something without being a member; makes the room where there is none.
-    Post {
-        nick: Nick,
-        text: Text,
-        key: Option<Key>,
-    },
+    Post(Box<Post>),
     Topic {
         text: Option<Text>,
     },
@@ -79,6 +75,14 @@ pub(crate) enum Ask {
     Rename {
         person: Arc<Person>,
     },
+}
+
+/// Something said by somebody who is not there.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) nick: Nick,
+    pub(crate) text: Text,
+    pub(crate) key: Option<Key>,
 }
 
 /// What a client has seen of a room.

@@ -50,6 +50,8 @@ pub struct Overload {
     pub room_shares: (f64, f64),
     /// Rounds in which the generator was slower than the server at the peak: it could carry more.
     pub generator_bound: usize,
+    /// Rounds in which it was behind its schedule in the overload: less was offered than should have been.
+    pub generator_behind: usize,
 }
 
 impl Overload {
@@ -113,6 +115,7 @@ impl Overload {
                 shares.iter().map(|(_, most)| *most).fold(0.0, f64::max),
             ),
             generator_bound: rounds.iter().filter(|(peak, _)| peak.bottleneck.is_some()).count(),
+            generator_behind: rounds.iter().filter(|(_, over)| over.bottleneck.is_some()).count(),
         })
     }
 
@@ -209,6 +212,13 @@ impl Display for Overload {
                 f,
                 "In {} rounds the generator was slower than the server at the peak, which may be higher.",
                 self.generator_bound
+            )?;
+        }
+        if self.generator_behind > 0 {
+            writeln!(
+                f,
+                "In {} rounds the generator was behind its schedule in the overload.",
+                self.generator_behind
             )?;
         }
         if !self.cores_apart {

@@ -11,7 +11,7 @@ use super::conn::{Chat, Goodbye, Pending, is_limited};
 use super::recovery::Seen;
 use super::tongue::Tongue;
 use super::{Home, Surroundings};
-use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, ResumeFrom, RoomMessage};
+use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, Post, ResumeFrom, RoomMessage};
 use crate::net::Net;
 use crate::placement::ShardId;
 
@@ -111,8 +111,8 @@ impl<N: Net> Home<N> {
         key: Option<Key>,
         around: &mut Surroundings<'_, N>,
     ) {
-        let ask = Ask::Post { nick: from.clone(), text, key };
-        self.claim_nick(slot, from, Pending::Post { re, room, ask }, around);
+        let post = Box::new(Post { nick: from.clone(), text, key });
+        self.claim_nick(slot, from, Pending::Post { re, room, post }, around);
     }
 
     fn join(
@@ -293,7 +293,7 @@ impl<N: Net> Home<N> {
         let Some(mut holder) = self.holder(slot) else { return };
         holder.session = session;
         self.with_chat(slot, |chat| {
-            chat.pending = Some(Box::new(Pending::Resume { re, nick, session, seen }));
+            chat.pending = Some(Box::new(Pending::Resume { re, nick, session, seen: seen.map(Box::new) }));
             chat.under_way += 1;
         });
         let owner = self.placement.of_session(session);

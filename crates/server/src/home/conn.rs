@@ -16,7 +16,7 @@ use super::recovery::{Recovering, Seen};
 use super::tongue::Tongue;
 use crate::batch::Form;
 use crate::bucket::Bucket;
-use crate::message::{Ask, Person};
+use crate::message::{Person, Post};
 use crate::metrics::Door;
 use crate::porter::IpSlot;
 
@@ -77,7 +77,7 @@ impl Speaks {
         match self {
             Speaks::Chat(chat) => match chat.tongue {
                 Tongue::Lines(_) => Door::Lines,
-                Tongue::WebSocket { .. } => Door::WebSocket,
+                Tongue::WebSocket(_) => Door::WebSocket,
                 Tongue::SocketIo(_) => Door::SocketIo,
                 Tongue::Stream { .. } => Door::Stream,
                 Tongue::Call { .. } => Door::Call,
@@ -132,7 +132,7 @@ pub(crate) enum Pending {
     /// A room's events for a stream.
     Follow,
     /// Rooms are joined again, one after the other, for a Socket.IO client that was away.
-    Recover(Recovering),
+    Recover(Box<Recovering>),
     Leave,
     /// `history`, whose answer is large, or `tell`, which is heard before what comes after it.
     Answer,
@@ -145,7 +145,7 @@ pub(crate) enum Pending {
     Post {
         re: Option<RequestId>,
         room: RoomName,
-        ask: Ask,
+        post: Box<Post>,
     },
     /// `hello` that asks for a session: the owner of the session answers first, then that of its nickname.
     Resume {
@@ -153,7 +153,7 @@ pub(crate) enum Pending {
         nick: Option<Nick>,
         session: SessionId,
         /// What a Socket.IO client has seen last.
-        seen: Option<Seen>,
+        seen: Option<Box<Seen>>,
     },
     /// `hello` that asks for a nickname. `is_wanted`: it was asked for, not only remembered.
     HelloNick {

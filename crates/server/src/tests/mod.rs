@@ -2,6 +2,7 @@
 
 mod chat;
 mod endings;
+mod hot_paths;
 mod http;
 mod limits;
 mod log;
