@@ -23,6 +23,7 @@ export class Polling {
     const session = new Polling();
     session.handshake = JSON.parse(text.slice(1));
     session.sid = session.handshake.sid;
+    session.kept = [];
     session.url = `${url}?EIO=4&transport=polling&sid=${session.sid}`;
     session.socketUrl = `${url.replace("http", "ws")}?EIO=4&transport=websocket&sid=${session.sid}`;
     return session;
@@ -43,13 +44,16 @@ export class Polling {
     return text.split(SEPARATOR);
   }
 
-  /** Polls, and answers heartbeats, until a packet is wanted. */
+  /** Polls, and answers heartbeats, until a packet is wanted; what came before it is dropped, what comes after it kept. */
   async until(isWanted) {
+    const end = Date.now() + PATIENCE_MS;
     for (;;) {
+      const at = this.kept.findIndex(isWanted);
+      if (at >= 0) return this.kept.splice(0, at + 1).at(-1);
+      assert(Date.now() < end, `nothing of what came is wanted: ${this.kept}`);
       const packets = await this.packets();
       if (packets.includes("2")) await this.post("3");
-      const found = packets.find(isWanted);
-      if (found !== undefined) return found;
+      this.kept.push(...packets.filter((packet) => packet !== "2"));
     }
   }
 

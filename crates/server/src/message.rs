@@ -107,10 +107,12 @@ pub(crate) enum DirectoryMessage {
         person: Arc<Person>,
         conn: ConnRef,
     },
-    /// May I have this name? Answered with [`ConnAnswer::NickClaimed`].
+    /// May I have this name? Answered with [`ConnAnswer::NickClaimed`]. Who only says something under it `holds` it
+    /// not: another one may do the same at once, and the name is nobody's afterwards.
     ClaimNick {
         person: Arc<Person>,
         conn: ConnRef,
+        holds: bool,
     },
     /// I don't need it any more. With `keep`, it stays my session's for the grace period. Not answered.
     ReleaseNick {

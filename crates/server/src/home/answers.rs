@@ -231,7 +231,7 @@ impl<N: Net> Home<N> {
             return;
         };
         let nick = person.nick.clone();
-        let is_claimed = result.is_ok();
+        let is_claimed = result.is_ok() && !matches!(pending, Some(Pending::Post { .. }));
         if is_claimed {
             self.take_name(slot, person, around);
         } else if matches!(pending, Some(Pending::HelloNick { resumed: true, .. })) {

@@ -100,7 +100,7 @@ impl<N: Net> Home<N> {
         self.ask_room(slot, re, room, Ask::Say { text, key }, around);
     }
 
-    /// Takes the name first: who says something under it must be nobody who is here.
+    /// Asks for the name first: who says something under it must be nobody who is here.
     fn post(
         &mut self,
         slot: u32,
@@ -246,13 +246,15 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let Some(holder) = self.holder(slot) else { return };
+        let holds = !matches!(pending, Pending::Post { .. });
         self.with_chat(slot, |chat| {
             chat.pending = Some(Box::new(pending));
             chat.under_way += 1;
         });
         let owner = self.placement.of_nick(&nick);
         let person = Arc::new(Person { nick, session: holder.session });
-        self.ask_directory(owner, DirectoryMessage::ClaimNick { person, conn: holder.conn }, around);
+        let claim = DirectoryMessage::ClaimNick { person, conn: holder.conn, holds };
+        self.ask_directory(owner, claim, around);
     }
 
     pub(super) fn hello(
