@@ -2,14 +2,15 @@
 // the points of the contract.
 
 import assert from "node:assert/strict";
-import { before, describe, it } from "node:test";
-import { Frames, Polling, request, SEPARATOR } from "./engine.js";
+import { before, describe, it as test } from "node:test";
+import { Frames, Polling, punctual, request, SEPARATOR } from "./engine.js";
 import { conformance, pause, together, within } from "./harness.js";
 
 const PING_INTERVAL_MS = 300;
 const PING_TIMEOUT_MS = 200;
 const BYTES = Buffer.from([1, 2, 3, 4, 0, 255]);
 
+const it = punctual(test);
 const shared = together();
 let server;
 let engine;
