@@ -117,8 +117,9 @@ describe("packets", () => {
   });
 
   it("attachments that never come, or come for ever, cost a bounded amount", async () => {
-    for (const { url } of [server, echo]) {
-      const all = await Promise.all(Array.from({ length: 10 }, () => connected(url)));
+    // Rooms take nothing binary and drop it; the example has to keep what it is to send back: ten of a megabyte at most.
+    for (const [{ url }, count] of [[server, 20], [echo, 3]]) {
+      const all = await Promise.all(Array.from({ length: count }, () => connected(url)));
       for (const frames of all) frames.send(`459-["message"${numbered(0, 8).map((_, num) => `,{"_placeholder":true,"num":${num}}`).join("")}]`);
       for (const frames of all) for (let nr = 0; nr < 8; nr++) frames.send(Buffer.alloc(900_000));
       for (const frames of all) frames.close();
@@ -133,14 +134,25 @@ describe("packets", () => {
 });
 
 describe("bodies", () => {
+  /** The answer to a body that comes all the same. Who goes on sending for too long is cut, and may miss it. */
+  async function isTooLong(raw) {
+    const { status } = await raw.answer();
+    assert(status === 413 || (status === 0 && raw.isClosed), `${status}`);
+    raw.end();
+  }
+
   it("100 MB is refused before it is read, and cut when it comes all the same", async () => {
     for (const target of ["/api/rooms/plaza/messages", `/socket.io/?EIO=4&transport=polling&sid=${(await Polling.open(engine)).sid}`]) {
+      const announced = { "Content-Length": String(100 * MB), "Content-Type": "application/json" };
+      const patient = await Raw.connect(server);
+      await patient.request("POST", target, announced);
+      assert.equal((await patient.answer()).status, 413);
+      patient.end();
       const raw = await Raw.connect(server);
-      await raw.request("POST", target, { "Content-Length": String(100 * MB), "Content-Type": "application/json" });
+      await raw.request("POST", target, announced);
       const chunk = Buffer.alloc(MB, 0x20);
       for (let nr = 0; nr < 100 && !raw.isClosed && raw.received.length === 0; nr++) await raw.write(chunk);
-      assert.equal((await raw.answer()).status, 413);
-      raw.end();
+      await isTooLong(raw);
     }
   });
 
@@ -150,8 +162,7 @@ describe("bodies", () => {
       await raw.request("POST", target, { "Transfer-Encoding": "chunked", "Content-Type": "application/json" });
       const chunk = Buffer.concat([Buffer.from("10000\r\n"), Buffer.alloc(0x10000, 0x20), Buffer.from("\r\n")]);
       for (let nr = 0; nr < 1600 && !raw.isClosed && raw.received.length === 0; nr++) await raw.write(chunk);
-      assert.equal((await raw.answer()).status, 413);
-      raw.end();
+      await isTooLong(raw);
     }
   });
 

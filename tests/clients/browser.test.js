@@ -350,10 +350,13 @@ describe("the keyboard alone", () => {
         const node = document.activeElement;
         const name = node.getAttribute("aria-label") ?? (node.textContent.trim() || node.title || node.labels?.[0]?.textContent || "");
         // A ring, or the border of the box around it in another colour.
-        const look = () => [node, node.parentElement].map((each) => {
-          const { outlineStyle, borderColor, boxShadow } = getComputedStyle(each);
-          return `${outlineStyle} ${borderColor} ${boxShadow}`;
-        });
+        const look = () => {
+          for (const animation of document.getAnimations()) animation.finish();
+          return [node, node.parentElement].map((each) => {
+            const { outlineStyle, borderColor, boxShadow } = getComputedStyle(each);
+            return `${outlineStyle} ${borderColor} ${boxShadow}`;
+          });
+        };
         const focused = look().join();
         node.blur();
         const hasRing = look().join() !== focused;

@@ -11,7 +11,8 @@ connections = 0
 
 
 def show(*words):
-    print(*words, flush=True)
+    # In one piece: events are handled on threads of their own.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
 
 
 @sio.event

@@ -198,7 +198,7 @@ fn a_message_as_long_as_may_be_comes_back_whole() {
 #[test]
 fn a_body_that_makes_no_sense_ends_the_session() {
     let echo = Echo::patient();
-    let many = vec!["4x"; 65].join("\x1e");
+    let many = vec!["4x"; 1_025].join("\x1e");
     for body in ["abc", "", "4hello\x1e", "b!", many.as_str()] {
         let session = echo.open();
         let waiting = session.begin_get();

@@ -113,8 +113,8 @@ impl RoomName {
     /// The room with this number inside this one: `day19/3`. The caller has seen to it that the name is no inner
     /// one and leaves room for `/` and ten digits.
     pub(crate) fn numbered(&self, number: u32) -> RoomName {
-        let within = |name: &SmolStr| smol_str::format_smolstr!("{name}/{number}");
-        RoomName { shown: within(&self.shown), key: within(&self.key) }
+        let within = |name: &str| smol_str::format_smolstr!("{name}/{number}");
+        RoomName(Arc::new(Spelling::new(&within(self.as_str()), &within(self.key()))))
     }
 
     /// Is it a room inside another one (`day19/3`)? Only lobbies and shows make those.
@@ -143,7 +143,7 @@ impl Nick {
     /// The name under which the server itself makes rooms.
     pub fn server() -> Nick {
         let shown = SmolStr::new_static("server");
-        Nick { key: skeleton(&shown), shown }
+        Nick(Spelling::new(&shown, &skeleton(&shown)))
     }
 
     /// May nobody take it? (`Guest` and digits, and names that would speak for the server.)

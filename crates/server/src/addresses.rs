@@ -20,11 +20,16 @@ pub(crate) struct Addresses {
 
 /// What ends with a connection: its place in the count of its address is given back when this is dropped, and so is
 /// whatever else was tied to it.
+///
+/// Boxed, because every connection has room for one and those on loopback have none.
 #[derive(Debug, Default)]
-pub(crate) struct IpSlot {
+pub(crate) struct IpSlot(Box<Tied>);
+
+#[derive(Debug, Default)]
+struct Tied {
     _counted: Option<Counted>,
     /// Where a table of the HTTP door knows the connection.
-    _listed: Option<Box<dyn Listed>>,
+    listed: Option<Box<dyn Listed>>,
 }
 
 /// An entry in a table that goes, by being dropped, when its connection does.
@@ -54,14 +59,15 @@ impl Addresses {
             return Err(Refusal::TooManyConnections { max: self.max });
         }
         count.fetch_add(1, Ordering::Relaxed);
-        Ok(Some(IpSlot { _counted: Some(Counted(count.clone())), _listed: None }))
+        Ok(Some(IpSlot(Box::new(Tied { _counted: Some(Counted(count.clone())), listed: None }))))
     }
 }
 
 impl IpSlot {
     /// The same, and `listed` ends with it.
-    pub(crate) fn with(self, listed: impl Listed + 'static) -> IpSlot {
-        IpSlot { _listed: Some(Box::new(listed)), ..self }
+    pub(crate) fn with(mut self, listed: impl Listed + 'static) -> IpSlot {
+        self.0.listed = Some(Box::new(listed));
+        self
     }
 }
 

@@ -83,8 +83,11 @@ impl Directory {
     pub(crate) fn handle(&mut self, message: DirectoryMessage, now: Timestamp, out: &mut Outgoing) {
         match message {
             DirectoryMessage::Guest { person, conn } => self.nicks.hold(person, Held::By(conn)),
-            DirectoryMessage::ClaimNick { person, conn } => {
-                let result = self.claim_nick(&person, conn, now);
+            DirectoryMessage::ClaimNick { person, conn, holds } => {
+                let result = self.is_free(&person, now);
+                if holds && result.is_ok() {
+                    self.nicks.hold(person.clone(), Held::By(conn));
+                }
                 out.tell_conn(conn, ConnAnswer::NickClaimed { person, result });
             }
             DirectoryMessage::ReleaseNick { person, conn, keep } => {
@@ -124,7 +127,7 @@ impl Directory {
         }
     }
 
-    fn claim_nick(&mut self, person: &Arc<Person>, conn: ConnRef, now: Timestamp) -> Result<(), Refusal> {
+    fn is_free(&self, person: &Person, now: Timestamp) -> Result<(), Refusal> {
         let nick = &person.nick;
         if nick.is_reserved() {
             return Err(Refusal::NickReserved { nick: nick.clone() });
@@ -134,11 +137,7 @@ impl Directory {
             Held::By(_) => true,
             Held::Until(until) => now < until,
         });
-        if is_taken {
-            return Err(Refusal::NickTaken { nick: nick.clone() });
-        }
-        self.nicks.hold(person.clone(), Held::By(conn));
-        Ok(())
+        if is_taken { Err(Refusal::NickTaken { nick: nick.clone() }) } else { Ok(()) }
     }
 
     fn release_nick(&mut self, person: Arc<Person>, conn: ConnRef, keep: bool, now: Timestamp) {

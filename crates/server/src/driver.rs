@@ -28,9 +28,9 @@ use crate::shard::Shard;
 
 const MAILBOX: Token = Token(usize::MAX);
 
-/// Events taken from the system, and letters from the mailbox, in one turn. Under load a turn that is much larger
-/// merges no more lines into one write; it only spreads what it needs for a moment over more memory.
-const EVENTS_AT_ONCE: usize = 256;
+/// Events taken from the system, and letters from the mailbox, in one turn. A busy room still gets that many reads
+/// into one write; in a larger turn, what a burst of joins needs for a moment lies between what lasts, and leaves holes there.
+const EVENTS_AT_ONCE: usize = 64;
 
 /// What reaches a shard's thread from others.
 pub(crate) enum Inbox {

@@ -57,11 +57,7 @@ pub(crate) enum Ask {
         key: Option<Key>,
     },
     /// Says something without being a member; makes the room where there is none.
-    Post {
-        nick: Nick,
-        text: Text,
-        key: Option<Key>,
-    },
+    Post(Box<Post>),
     Topic {
         text: Option<Text>,
     },
@@ -79,6 +75,14 @@ pub(crate) enum Ask {
     Rename {
         person: Arc<Person>,
     },
+}
+
+/// Something said by somebody who is not there.
+#[derive(Debug)]
+pub(crate) struct Post {
+    pub(crate) nick: Nick,
+    pub(crate) text: Text,
+    pub(crate) key: Option<Key>,
 }
 
 /// What a client has seen of a room.
@@ -103,10 +107,12 @@ pub(crate) enum DirectoryMessage {
         person: Arc<Person>,
         conn: ConnRef,
     },
-    /// May I have this name? Answered with [`ConnAnswer::NickClaimed`].
+    /// May I have this name? Answered with [`ConnAnswer::NickClaimed`]. Who only says something under it `holds` it
+    /// not: another one may do the same at once, and the name is nobody's afterwards.
     ClaimNick {
         person: Arc<Person>,
         conn: ConnRef,
+        holds: bool,
     },
     /// I don't need it any more. With `keep`, it stays my session's for the grace period. Not answered.
     ReleaseNick {

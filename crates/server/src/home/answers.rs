@@ -136,7 +136,7 @@ impl<N: Net> Home<N> {
     ) {
         let pending = match self.take_pending(slot) {
             Some(Pending::Recover(recovering)) => {
-                return self.returned(slot, recovering, result, around);
+                return self.returned(slot, *recovering, result, around);
             }
             Some(Pending::SimpleJoin { .. }) => return self.simply_joined(slot, re, result, around),
             Some(Pending::Follow) => return self.following(slot, result, around),
@@ -231,7 +231,7 @@ impl<N: Net> Home<N> {
             return;
         };
         let nick = person.nick.clone();
-        let is_claimed = result.is_ok();
+        let is_claimed = result.is_ok() && !matches!(pending, Some(Pending::Post { .. }));
         if is_claimed {
             self.take_name(slot, person, around);
         } else if matches!(pending, Some(Pending::HelloNick { resumed: true, .. })) {
@@ -250,7 +250,9 @@ impl<N: Net> Home<N> {
                 ),
                 Err(refusal),
             ) => self.refuse(slot, re, refusal),
-            (Some(Pending::Post { re, room, ask }), Ok(())) => self.send_to_room(slot, re, room, ask, around),
+            (Some(Pending::Post { re, room, post }), Ok(())) => {
+                self.send_to_room(slot, re, room, Ask::Post(post), around);
+            }
             // Without its remembered name the session goes on under the newcomer's.
             (Some(Pending::HelloNick { re, resumed, .. }), _) => {
                 self.welcome(slot, re.as_ref(), resumed, around)
@@ -300,7 +302,7 @@ impl<N: Net> Home<N> {
         let Some(Pending::Resume { re, nick: wanted, session, seen }) = self.take_pending(slot) else {
             return;
         };
-        self.note_way_back(slot, seen, trail);
+        self.note_way_back(slot, seen.map(|seen| *seen), trail);
         let conn = &self.conns[slot as usize];
         tracing::debug!(peer = %conn.peer, session = %session, instead_of = conn.session(), "session resumed");
         self.become_session(slot, session, remembered.is_none(), around);

@@ -10,7 +10,7 @@ use super::conn::{Chat, Pending, Phase, Speaks};
 use super::echoes::Echoes;
 use super::engine::{Beat, Engine};
 use super::socketio::{SocketIo, Stage};
-use super::tongue::Tongue;
+use super::tongue::{Tongue, WebSocket};
 use super::{Home, Surroundings};
 use crate::arrival::{App, Arrival, Manner};
 use crate::config::{HttpService, Service};
@@ -29,7 +29,7 @@ impl<N: Net> Home<N> {
         let (tongue, then) = match manner {
             Manner::WebSocket => {
                 let decoder = Decoder::new(JSON_BYTES_MAX);
-                (Tongue::WebSocket { decoder, is_over: false }, Then::Listen)
+                (Tongue::WebSocket(Box::new(WebSocket { decoder, is_over: false })), Then::Listen)
             }
             Manner::SocketIo { sid, upgrades, app } => {
                 let service = self.http_service(listener);

@@ -11,7 +11,7 @@ use super::conn::{Chat, Goodbye, Pending, is_limited};
 use super::recovery::Seen;
 use super::tongue::Tongue;
 use super::{Home, Surroundings};
-use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, ResumeFrom, RoomMessage};
+use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, Post, ResumeFrom, RoomMessage};
 use crate::net::Net;
 use crate::placement::ShardId;
 
@@ -121,7 +121,7 @@ impl<N: Net> Home<N> {
         self.ask_room(slot, re, room, Ask::Say { text, key }, around);
     }
 
-    /// Takes the name first: who says something under it must be nobody who is here.
+    /// Asks for the name first: who says something under it must be nobody who is here.
     fn post(
         &mut self,
         slot: u32,
@@ -132,8 +132,8 @@ impl<N: Net> Home<N> {
         key: Option<Key>,
         around: &mut Surroundings<'_, N>,
     ) {
-        let ask = Ask::Post { nick: from.clone(), text, key };
-        self.claim_nick(slot, from, Pending::Post { re, room, ask }, around);
+        let post = Box::new(Post { nick: from.clone(), text, key });
+        self.claim_nick(slot, from, Pending::Post { re, room, post }, around);
     }
 
     fn join(
@@ -267,13 +267,15 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let Some(holder) = self.holder(slot) else { return };
+        let holds = !matches!(pending, Pending::Post { .. });
         self.with_chat(slot, |chat| {
             chat.pending = Some(Box::new(pending));
             chat.under_way += 1;
         });
         let owner = self.placement.of_nick(&nick);
         let person = Arc::new(Person { nick, session: holder.session });
-        self.ask_directory(owner, DirectoryMessage::ClaimNick { person, conn: holder.conn }, around);
+        let claim = DirectoryMessage::ClaimNick { person, conn: holder.conn, holds };
+        self.ask_directory(owner, claim, around);
     }
 
     pub(super) fn hello(
@@ -312,7 +314,7 @@ impl<N: Net> Home<N> {
         let Some(mut holder) = self.holder(slot) else { return };
         holder.session = session;
         self.with_chat(slot, |chat| {
-            chat.pending = Some(Box::new(Pending::Resume { re, nick, session, seen }));
+            chat.pending = Some(Box::new(Pending::Resume { re, nick, session, seen: seen.map(Box::new) }));
             chat.under_way += 1;
         });
         let owner = self.placement.of_session(session);

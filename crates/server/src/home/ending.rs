@@ -15,7 +15,6 @@ use rustc_hash::FxHashSet;
 use thin_vec::ThinVec;
 
 use super::conn::{Conn, Pending, Phase, Speaks};
-use super::recovery::Recovering;
 use super::socketio::Stage;
 use super::{Home, Surroundings};
 use crate::batch::{Batch, Place};
@@ -251,8 +250,8 @@ impl<N: Net> Home<N> {
                 Some(
                     Pending::Landing { room } | Pending::Join { room, .. } | Pending::SimpleJoin { room },
                 ) => rooms.push(room.clone()),
-                Some(Pending::Recover(Recovering { todo, .. })) => {
-                    rooms.extend(todo.last().map(|back| back.room.clone()));
+                Some(Pending::Recover(recovering)) => {
+                    rooms.extend(recovering.todo.last().map(|back| back.room.clone()));
                 }
                 _ => {}
             }

@@ -184,7 +184,7 @@ impl<N: Net> Home<N> {
             return false;
         };
         let person = chat.person.clone();
-        chat.pending = Some(Box::new(Pending::Recover(recovering)));
+        chat.pending = Some(Box::new(Pending::Recover(Box::new(recovering))));
         let resume = Some(ResumeFrom { after: next.after, epoch: Some(next.epoch) });
         self.send_to_room(slot, None, next.room, Ask::Join { person, capacity: None, resume }, around);
         true

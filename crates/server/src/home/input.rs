@@ -212,9 +212,9 @@ impl<N: Net> Home<N> {
                 *rest = &mut bytes[read..];
                 taken
             }
-            Tongue::WebSocket { decoder, is_over } => {
-                let taken = next_message(decoder, rest)?;
-                *is_over = matches!(taken, Taken::End(_));
+            Tongue::WebSocket(socket) => {
+                let taken = next_message(&mut socket.decoder, rest)?;
+                socket.is_over = matches!(taken, Taken::End(_));
                 Some(taken)
             }
             Tongue::SocketIo(socketio) => socketio.next(rest),

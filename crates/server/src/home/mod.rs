@@ -181,7 +181,7 @@ impl<N: Net> Home<N> {
         let slot = self.conns.insert(Conn {
             socket,
             generation: self.next_generation,
-            peer,
+            peer: peer.into(),
             listener,
             phase: Phase::Open,
             readable: false,

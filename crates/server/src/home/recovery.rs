@@ -85,6 +85,11 @@ impl Trail {
         self.rooms.remove(gone);
         self.steps.retain(|(at, _)| *at != gone);
         self.steps.iter_mut().filter(|(at, _)| *at > gone).for_each(|(at, _)| *at -= 1);
+        if let [alone] = self.rooms.as_mut_slice() {
+            // One room has an order by itself. Steps that stayed would lead back behind what it is sent from now on.
+            alone.base = alone.last;
+            self.steps.clear();
+        }
     }
 
     /// Everything of a room up to `seq` was written to the client, or waits to be.
@@ -205,6 +210,17 @@ mod tests {
         assert_eq!(after(&trail, None), Some(vec![10]), "it got nothing at all");
         assert_eq!(after(&trail, Some(&offset(0, 500))), None, "that was never sent");
         assert_eq!(after(&trail, Some(&offset(1, 12))), None, "nor was it ever there");
+    }
+
+    #[test]
+    fn what_was_sent_while_alone_is_not_sent_again_when_there_are_two() {
+        let mut trail = in_rooms(2);
+        trail.step(&room(0), Seq(11));
+        trail.leave(&room(1));
+        trail.step(&room(0), Seq(12));
+        trail.enter(room(2), "e1".into(), Seq(10), false);
+        trail.step(&room(2), Seq(11));
+        assert_eq!(after(&trail, Some(&offset(2, 11))), Some(vec![12, 11]));
     }
 
     #[test]

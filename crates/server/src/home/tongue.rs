@@ -14,10 +14,7 @@ pub(crate) enum Tongue {
     /// Lines for people, or of JSON.
     Lines(Lines),
     /// JSON in WebSocket frames.
-    WebSocket {
-        decoder: websocket::Decoder,
-        is_over: bool,
-    },
+    WebSocket(Box<WebSocket>),
     SocketIo(Box<SocketIo>),
     /// Server-sent events: nothing comes from the client. `begun` hears whether there is such a room.
     Stream {
@@ -27,6 +24,12 @@ pub(crate) enum Tongue {
     Call {
         reply: Option<oneshot::Sender<Result<Answer, Refusal>>>,
     },
+}
+
+/// What is left of what a WebSocket client has sent, and whether the last frame is written.
+pub(crate) struct WebSocket {
+    pub(crate) decoder: websocket::Decoder,
+    pub(crate) is_over: bool,
 }
 
 /// How lines are cut and read.
@@ -52,7 +55,7 @@ impl Tongue {
             Tongue::Lines(Lines { decoder, .. }) => {
                 Form::Text(text::Form { is_current, crlf: decoder.is_telnet() })
             }
-            Tongue::WebSocket { .. } => Form::Frame,
+            Tongue::WebSocket(_) => Form::Frame,
             Tongue::SocketIo(socketio) => socketio.form(room),
             Tongue::Stream { .. } | Tongue::Call { .. } => Form::Stream,
         }
@@ -86,7 +89,7 @@ impl Tongue {
                 Ok(answer) => text::encode_answer(out, answer, zone, decoder.is_telnet()),
                 Err(refusal) => text::encode_refusal(out, refusal, decoder.is_telnet()),
             },
-            Tongue::WebSocket { .. } => text_frame(out, |out| json::encode_reply(out, re, result)),
+            Tongue::WebSocket(_) => text_frame(out, |out| json::encode_reply(out, re, result)),
             Tongue::SocketIo(socketio) => socketio.encode_reply(out, re, result),
             Tongue::Stream { .. } => {}
             Tongue::Call { reply } => {
@@ -104,7 +107,7 @@ impl Tongue {
                 json::as_line(out, |out| json::encode_notice(out, notice));
             }
             Tongue::Lines(Lines { decoder, .. }) => text::encode_notice(out, notice, decoder.is_telnet()),
-            Tongue::WebSocket { .. } => text_frame(out, |out| json::encode_notice(out, notice)),
+            Tongue::WebSocket(_) => text_frame(out, |out| json::encode_notice(out, notice)),
             Tongue::SocketIo(socketio) => socketio.encode_notice(out, notice),
             Tongue::Stream { .. } => sse::encode_notice(out, notice),
             Tongue::Call { .. } => {}
@@ -114,8 +117,8 @@ impl Tongue {
     /// Writes what ends a conversation in its own way, before the socket is closed.
     pub(crate) fn encode_end(&mut self, out: &mut Vec<u8>, code: u16, why: &str) {
         match self {
-            Tongue::WebSocket { is_over, .. } => {
-                if !std::mem::replace(is_over, true) {
+            Tongue::WebSocket(socket) => {
+                if !std::mem::replace(&mut socket.is_over, true) {
                     websocket::close_frame(out, code, why);
                 }
             }

@@ -187,6 +187,7 @@ async fn take(place: &Place, session: &Session, body: &[u8]) -> Response<Body> {
         return Wrong::Session.answer();
     }
     if is_last {
+        session.polled().await;
         session.close(&place.sessions, WhyClosed::ByClient);
     }
     answer::with_type(StatusCode::OK, TAKEN, "ok")

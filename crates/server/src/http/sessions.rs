@@ -26,6 +26,10 @@ const SID_BYTES: usize = 16;
 /// Bytes that the shard has not read yet, above which a further POST waits.
 const UNREAD_BYTES_MAX: usize = 64 * 1024;
 
+/// How long requests and WebSockets of one client may overtake each other on their way here: they come by different
+/// connections, and what was sent first may be seen last.
+const OVERTAKEN_WITHIN: Duration = Duration::from_millis(20);
+
 /// Nothing, to end a GET that waits.
 const NOOP: &[u8] = b"6";
 /// The end of the session.
@@ -150,6 +154,8 @@ pub(super) struct Session {
     state: Mutex<State>,
     /// Tells the GET that waits that the stage is another one.
     interrupt: Notify,
+    /// Told when a GET comes.
+    asked: Notify,
     /// After so long without an answer to a heartbeat the client has gone. The shard ends the session then; a request
     /// that comes in the same moment must not find it.
     silent_max: Duration,
@@ -209,7 +215,14 @@ impl Session {
             is_posted: false,
             frames: Vec::new(),
         };
-        Session { sid, door, state: Mutex::new(state), interrupt: Notify::new(), silent_max }
+        Session {
+            sid,
+            door,
+            state: Mutex::new(state),
+            interrupt: Notify::new(),
+            asked: Notify::new(),
+            silent_max,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -220,9 +233,8 @@ impl Session {
     ///
     /// Dropped while it waits, it leaves everything as it was.
     pub(super) async fn poll(&self, sessions: &Sessions, bytes_max: usize) -> Result<Vec<u8>, Gone> {
-        let _turn = match self.begin_poll() {
-            Ok(Some(turn)) => turn,
-            Ok(None) => return Ok(NOOP.to_vec()),
+        let (_turn, is_upgrading) = match self.begin_poll() {
+            Ok(begun) => begun,
             Err(NotTaken::Overlap) => {
                 self.close(sessions, WhyClosed::Broken);
                 return Err(Gone);
@@ -230,6 +242,13 @@ impl Session {
             Err(NotTaken::Gone) => return Err(Gone),
         };
         loop {
+            if self.lock().stage == Stage::Probed && is_upgrading {
+                // A client that does not wait for answers has sent the end of its upgrade before this.
+                tokio::time::sleep(OVERTAKEN_WITHIN).await;
+            }
+            if self.lock().stage == Stage::Upgraded && is_upgrading {
+                return Err(Gone);
+            }
             if let Some(body) = self.carry(bytes_max)? {
                 return Ok(body);
             }
@@ -240,17 +259,29 @@ impl Session {
         }
     }
 
-    /// A turn to wait; none where there is nothing to wait for.
-    fn begin_poll(&self) -> Result<Option<Turn<'_>>, NotTaken> {
+    /// Begins to wait, where there is something to wait for, and tells whether a WebSocket is about to take over.
+    fn begin_poll(&self) -> Result<(Option<Turn<'_>>, bool), NotTaken> {
         let mut state = self.lock();
         match state.stage {
             _ if self.is_over(&state) => Err(NotTaken::Gone),
             Stage::Upgraded | Stage::Closed(_) => Err(NotTaken::Gone),
-            Stage::Probed => Ok(None),
+            Stage::Probed => Ok((None, true)),
             Stage::Carried | Stage::Probing if state.is_polled => Err(NotTaken::Overlap),
             Stage::Carried | Stage::Probing => {
                 state.is_polled = true;
-                Ok(Some(Turn { session: self, of: |state| &mut state.is_polled }))
+                self.asked.notify_one();
+                let turn = Turn { session: self, of: |state| &mut state.is_polled };
+                Ok((Some(turn), state.stage == Stage::Probing))
+            }
+        }
+    }
+
+    /// Waits a moment for the GET that a client has sent beside its last POST, so that there is one to be answered.
+    pub(super) async fn polled(&self) {
+        let until = tokio::time::Instant::now() + OVERTAKEN_WITHIN;
+        while !self.lock().is_polled {
+            if tokio::time::timeout_at(until, self.asked.notified()).await.is_err() {
+                return;
             }
         }
     }

@@ -126,7 +126,7 @@ impl Rooms {
             Some(_) => refuse(message, Refusal::Unavailable { room }, out),
             None if matches!(
                 message.ask,
-                Ask::Join { .. } | Ask::Follow { .. } | Ask::Post { .. } | Ask::Who | Ask::History { .. }
+                Ask::Join { .. } | Ask::Follow { .. } | Ask::Post(_) | Ask::Who | Ask::History { .. }
             ) =>
             {
                 let durability = self.config.room_settings(&room).durability;

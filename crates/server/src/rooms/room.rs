@@ -22,7 +22,8 @@ use super::roster::Roster;
 use crate::batch::{Batch, Item, Place, What};
 use crate::config::RoomSettings;
 use crate::message::{
-    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, Person, ResumeFrom, RoomMessage, is_summed_up,
+    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, Person, Post, ResumeFrom, RoomMessage,
+    is_summed_up,
 };
 use crate::metrics::Metrics;
 use crate::placement::{ConnRef, ShardId};
@@ -232,7 +233,7 @@ impl Room {
             Ask::Leave { why } => self.leave(from, re, why, context),
             Ask::Say { text, key } => self.command(from, re, &Command::Say { text, key }, context),
             Ask::Follow { resume } => self.follow(from, resume, read, context),
-            Ask::Post { nick, text, key } => self.post(from, re, nick, text, key, context),
+            Ask::Post(post) => self.post(from, re, *post, context),
             Ask::Topic { text: Some(text) } => self.command(from, re, &Command::Topic { text }, context),
             Ask::Topic { text: None } => {
                 let topic = self.chat.topic().cloned();
@@ -298,15 +299,8 @@ impl Room {
     }
 
     /// What is said by somebody who is not here. All who do so share one session: a key is good for the room.
-    fn post(
-        &mut self,
-        from: ConnRef,
-        re: Option<RequestId>,
-        nick: madang_room::Nick,
-        text: madang_room::Text,
-        key: Option<madang_room::Key>,
-        context: &mut Context<'_>,
-    ) {
+    fn post(&mut self, from: ConnRef, re: Option<RequestId>, post: Post, context: &mut Context<'_>) {
+        let Post { nick, text, key } = post;
         let mut actor = Actor { nick, session: NOBODY, is_member: false, is_host: false };
         let result = (|| {
             let mut recorded = Vec::new();

@@ -60,7 +60,7 @@ fn decode_a_json_line() {
 #[ignore = "run by `cargo xtask bench`"]
 fn decide_and_apply() {
     let mut chat = Chat::new(RoomName::parse("plaza").unwrap());
-    let actor = Actor { nick: Nick::guest(12), session: SessionId([7; 16]), is_member: true };
+    let actor = Actor { nick: Nick::guest(12), session: SessionId([7; 16]), is_member: true, is_host: false };
     let command = Command::Say { text: Text::parse(SAID).unwrap(), key: None };
     let mut seq = Seq(1);
     measure(|| {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot::{self, Receiver};
 
 use super::world::World;
 use crate::arrival::Manner;
+use crate::config::{Config, RoomRule, RoomSettings};
 use crate::message::ResumeFrom;
 
 fn room(name: &str) -> RoomName {
@@ -135,7 +136,25 @@ fn a_call_says_something_and_is_gone() {
     let taken = call(&mut world, post("jun", "it's me", None)).unwrap_err();
     assert_eq!(taken.code(), "nick_taken");
     let again = call(&mut world, post("board", "lunch", None));
-    assert_eq!(again, Ok(Answer::Recorded { seq: Seq(3) }), "its name was given back");
+    assert_eq!(again, Ok(Answer::Recorded { seq: Seq(3) }), "the name is nobody's");
+}
+
+#[test]
+fn two_calls_at_once_may_have_the_same_name() {
+    let settings = RoomSettings { durability: madang_log::Durability::Sync, ..Default::default() };
+    let rooms = vec![RoomRule::new("plaza", settings).unwrap()];
+    let mut world = World::with(Config { shards: 1, rooms, ..Config::default() });
+    // Both wait for their commit, so neither is gone when the other comes.
+    world.log[0].hold();
+    let mut answers = ["first", "second"].map(|text| {
+        let (reply, answer) = oneshot::channel();
+        world.arrive(text, Manner::Call { op: Box::new(post("board", text, None)), reply });
+        answer
+    });
+    world.log[0].release();
+    world.settle();
+    let answers = answers.each_mut().map(|answer| answer.try_recv().unwrap());
+    assert_eq!(answers, [2, 3].map(|seq| Ok(Answer::Recorded { seq: Seq(seq) })));
 }
 
 #[test]

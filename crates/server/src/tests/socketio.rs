@@ -449,7 +449,7 @@ fn acts() -> impl proptest::strategy::Strategy<Value = Vec<Act>> {
 }
 
 proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(150))]
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(300))]
     /// Whatever is lost on the way: a client that is recovered has seen every message of its rooms once, in order.
     #[test]
     fn who_is_recovered_misses_nothing_and_sees_nothing_twice(acts in acts(), shards in 1..3usize) {
