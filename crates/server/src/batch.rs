@@ -137,7 +137,11 @@ impl Batch {
     }
 
     fn is_told_to_its_author(&self, what: &What, echo: bool) -> bool {
-        let is_said = |at| matches!(self.entry(at), Some(Entry { event: Event::Said { .. }, .. }));
+        // The answer says as much, or it is their own words.
+        let is_said = |at| {
+            let event = self.entry(at).map(|entry| &entry.event);
+            matches!(event, Some(Event::Said { .. } | Event::Clapped { .. } | Event::Seats(_)))
+        };
         match what {
             What::Presence(_) => false,
             What::Logged(at) => echo || !is_said(*at),

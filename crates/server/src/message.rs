@@ -2,8 +2,12 @@
 //! for a command, whether its room lives on the connection's shard or on another.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use madang_room::{Key, Nick, Presence, Refusal, RoomName, Seq, SessionId, Text, Timestamp, WhyLeft};
+use madang_room::{
+    Key, Nick, Presence, Refusal, RoomName, SeatId, SeatMap, SeatStatus, Seq, SessionId, ShowCommand, Text,
+    Timestamp, WhyLeft,
+};
 use madang_wire::{Answer, Joined, RequestId, RoomRow};
 use smol_str::SmolStr;
 
@@ -18,6 +22,8 @@ pub(crate) enum Message {
     Room(RoomMessage),
     /// To a shard: list your rooms.
     ListRooms(Box<ListRooms>),
+    /// To a shard: how many seats of your performances are free?
+    ListShows { to: ConnRef },
     /// To the shard that owns a nickname or a session.
     Directory(DirectoryMessage),
     /// To a connection's home.
@@ -75,6 +81,66 @@ pub(crate) enum Ask {
     Rename {
         person: Arc<Person>,
     },
+    /// Something that only lobbies do.
+    Lobby(Box<AskLobby>),
+    /// Something that only performances do.
+    Show(Box<AskShow>),
+    /// A lobby's word to one of its groups: who has a place in it, or none any more. Not answered.
+    Place(Box<Presence>),
+}
+
+impl Ask {
+    /// Does whoever asks hear of what became of it?
+    pub(crate) fn is_answered(&self) -> bool {
+        match self {
+            Ask::Rename { .. } | Ask::Place(_) => false,
+            Ask::Lobby(ask) => !matches!(ask.what, LobbyAsk::Lapse),
+            _ => true,
+        }
+    }
+}
+
+/// Something asked of a lobby; of whom it asks, the lobby need not be a room that they are in.
+#[derive(Debug)]
+pub(crate) struct AskLobby {
+    pub(crate) person: Arc<Person>,
+    pub(crate) is_host: bool,
+    pub(crate) what: LobbyAsk,
+}
+
+#[derive(Debug)]
+pub(crate) enum LobbyAsk {
+    /// Answered with [`ConnAnswer::CheckedIn`].
+    Checkin {
+        participant: SmolStr,
+    },
+    /// Answered with [`ConnAnswer::CheckedOut`].
+    Checkout,
+    /// The session does not come back for its place. Not answered.
+    Lapse,
+    Groups,
+    Clap,
+    Announce {
+        text: Text,
+    },
+    /// Say this to the participant with that id.
+    Tell {
+        to: Nick,
+        text: Text,
+    },
+}
+
+/// Something asked of a performance.
+#[derive(Debug)]
+pub(crate) struct AskShow {
+    pub(crate) person: Arc<Person>,
+    pub(crate) what: ShowAsk,
+}
+
+#[derive(Debug)]
+pub(crate) enum ShowAsk {
+    Seats,
+    Command(ShowCommand),
 }
 
 /// Something said by somebody who is not there.
@@ -215,6 +281,25 @@ pub(crate) enum ConnAnswer {
     Rooms {
         rooms: Vec<RoomRow>,
     },
+    /// The performances of one shard, each with its free seats.
+    Shows {
+        free: Vec<(RoomName, usize)>,
+    },
+    /// The session has a place in a group of the lobby, whose room it may come into now.
+    CheckedIn {
+        re: Option<RequestId>,
+        result: Result<Box<Placed>, Refusal>,
+    },
+    /// The place is free.
+    CheckedOut {
+        re: Option<RequestId>,
+        result: Result<Box<Freed>, Refusal>,
+    },
+    /// Somebody else has the session's place in that group's room now.
+    Displaced {
+        room: RoomName,
+        why: Box<Refusal>,
+    },
     Told {
         from: Nick,
         text: Text,
@@ -233,6 +318,34 @@ pub(crate) struct Heir {
     pub(crate) nick: Nick,
 }
 
+/// A place in a lobby.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    pub(crate) lobby: RoomName,
+    pub(crate) group: u32,
+    /// The group's.
+    pub(crate) room: RoomName,
+}
+
+/// A place that was given back.
+#[derive(Debug)]
+pub(crate) struct Freed {
+    pub(crate) group: u32,
+    /// The group's.
+    pub(crate) room: RoomName,
+    pub(crate) stayed: Duration,
+}
+
+/// What one who comes into a performance's room sees.
+#[derive(Debug)]
+pub(crate) struct Sight {
+    pub(crate) map: Arc<SeatMap>,
+    /// Of each seat, in the order of the map.
+    pub(crate) status: Vec<SeatStatus>,
+    /// What the session holds, and until when.
+    pub(crate) mine: Vec<(SeatId, Timestamp)>,
+}
+
 /// A member's first moment in a room: the answer, what it missed, and from which item of the coming batch on it
 /// gets what is live.
 #[derive(Debug)]
@@ -244,6 +357,8 @@ pub(crate) struct CameIn {
     pub(crate) from: u32,
     /// It was not a member before.
     pub(crate) is_new: bool,
+    /// Of a performance.
+    pub(crate) sight: Option<Box<Sight>>,
 }
 
 /// Messages that a shard's queue keeps room for, however short it was.
@@ -263,6 +378,11 @@ impl Outgoing {
     pub(crate) fn new(me: ShardId, shards: usize) -> Outgoing {
         let remote = (0..shards).map(|_| Vec::new()).collect();
         Outgoing { me, local: Default::default(), longest: 0, remote }
+    }
+
+    /// The shard whose messages these are.
+    pub(crate) fn me(&self) -> ShardId {
+        self.me
     }
 
     pub(crate) fn send(&mut self, to: ShardId, message: Message) {

@@ -17,6 +17,11 @@ pub(crate) struct ConnRef {
     pub(crate) generation: u32,
 }
 
+impl ConnRef {
+    /// No connection: for what the server does of its own accord.
+    pub(crate) const NOBODY: ConnRef = ConnRef { shard: ShardId(0), slot: u32::MAX, generation: u32::MAX };
+}
+
 /// Spreads rooms, nicknames and sessions over the shards; equal for all shards of a server. The hash is keyed at
 /// random, so nobody can choose names that all land on one shard.
 #[derive(Clone, Debug)]

@@ -166,7 +166,7 @@ impl Porter {
                 }
                 return;
             }
-            Service::Chat { .. } | Service::Echo { .. } => {
+            Service::Chat { .. } | Service::Lobby { .. } | Service::Echo { .. } => {
                 self.next_shard = (self.next_shard + 1) % self.shards.len();
                 self.next_shard
             }
@@ -200,7 +200,7 @@ fn say_no(mut stream: TcpStream, refusal: &Refusal, service: &Service) {
             answer.extend_from_slice(head.as_bytes());
             answer.extend_from_slice(&body);
         }
-        Service::Chat { .. } | Service::Echo { .. } | Service::Relay { .. } => {
+        Service::Chat { .. } | Service::Lobby { .. } | Service::Echo { .. } | Service::Relay { .. } => {
             madang_wire::text::encode_refusal(&mut answer, refusal, false);
         }
     }

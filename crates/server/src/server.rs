@@ -21,7 +21,7 @@ use crate::metrics::{Metrics, Report};
 use crate::placement::{Placement, ShardId};
 use crate::porter::{self, GuestNumbers, Porter};
 use crate::shard::{Common, Shard, read_keepsake, read_trail};
-use crate::token::TokenKey;
+use crate::token::{HostSecret, TokenKey};
 
 /// Why a server can't start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +44,14 @@ pub enum StartError {
         folder: String,
         /// What the system says.
         source: io::Error,
+    },
+    /// The secret that makes a host can't be read.
+    #[error("host_token_file: no secret can be read from {file}: {cause}")]
+    Host {
+        /// Which file.
+        file: String,
+        /// What the system says, or what is wrong with what is in it.
+        cause: io::Error,
     },
     /// The system gives no thread or no epoll.
     #[error("the system can't run the server's threads")]
@@ -100,6 +108,10 @@ impl Server {
     /// Where an address or the data folder can't be used; nothing is left running then.
     pub fn start(config: Config) -> Result<Server, StartError> {
         let config = Arc::new(config);
+        let host = HostSecret::open(config.host_token_file.as_deref()).map_err(|cause| {
+            let file = config.host_token_file.as_deref().unwrap_or_else(|| "".as_ref());
+            StartError::Host { file: file.display().to_string(), cause }
+        })?;
         raise_file_limit();
         let (store, facts) = Store::open(&config.data)?;
         let folder = config.data.display().to_string();
@@ -125,6 +137,7 @@ impl Server {
             tokens: Arc::new(tokens),
             guests: GuestNumbers::default(),
             zone: jiff::tz::TimeZone::system(),
+            host,
         };
         let clock = Clock::start();
         let (drained_sender, drained) = mpsc::channel();

@@ -21,6 +21,7 @@ use crate::net::Net;
 use crate::placement::{Placement, ShardId};
 use crate::porter::{GuestNumbers, IpSlot};
 use crate::rooms::Rooms;
+use crate::token::HostSecret;
 
 /// What all shards of a server have in common.
 #[derive(Clone)]
@@ -31,6 +32,7 @@ pub(crate) struct Common {
     pub(crate) guests: GuestNumbers,
     /// Where the clock on people's walls is read: for times in text.
     pub(crate) zone: jiff::tz::TimeZone,
+    pub(crate) host: HostSecret,
 }
 
 pub(crate) struct Shard<N: Net> {
@@ -50,12 +52,14 @@ impl<N: Net> Shard<N> {
         metrics: Arc<Metrics>,
         net: N,
     ) -> Shard<N> {
-        let Common { config, placement, tokens, guests, zone } = common;
+        let Common { config, placement, tokens, guests, zone, host } = common;
+        let mut rooms = Rooms::new(config.clone(), log, metrics.clone());
+        rooms.begin(&placement, id);
         Shard {
-            rooms: Rooms::new(config.clone(), log, metrics.clone()),
+            rooms,
             directory: Directory::new(config.session_grace),
             out: Outgoing::new(id, placement.shards().count()),
-            home: Home::new(id, config, placement, tokens, guests, metrics, zone),
+            home: Home::new(id, config, placement, tokens, guests, metrics, zone, host),
             net,
             now: Timestamp::default(),
         }
@@ -104,6 +108,7 @@ impl<N: Net> Shard<N> {
         match message {
             Message::Room(message) => self.rooms.handle(message, now, &mut self.out),
             Message::ListRooms(ask) => self.rooms.list(&ask, &mut self.out),
+            Message::ListShows { to } => self.rooms.list_shows(to, &mut self.out),
             Message::Directory(message) => self.directory.handle(message, now, &mut self.out),
             Message::Conn(mut message) => {
                 // Where the log is well again by now, nobody would say so once more.

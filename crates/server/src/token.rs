@@ -8,7 +8,7 @@ use std::path::Path;
 
 use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
-use madang_room::SessionId;
+use madang_room::{Code, SessionId};
 use sha2::Sha256;
 
 /// Bytes of the tag that a token carries: 128 bits of HMAC-SHA-256 (RFC 2104, truncated as its section 5 allows).
@@ -63,11 +63,49 @@ impl TokenKey {
     }
 }
 
+/// The secret that makes a host, as far as it takes to recognise it.
+#[derive(Clone)]
+pub(crate) struct HostSecret(Option<[u8; KEY_BYTES]>);
+
+impl HostSecret {
+    /// Reads the file, without blanks around what is in it. Without a file nobody can be a host.
+    pub(crate) fn open(file: Option<&Path>) -> io::Result<HostSecret> {
+        let Some(file) = file else { return Ok(HostSecret(None)) };
+        let secret = std::fs::read_to_string(file)?;
+        match secret.trim() {
+            "" => Err(io::Error::new(ErrorKind::InvalidData, "it is empty")),
+            secret => Ok(HostSecret::new(secret)),
+        }
+    }
+
+    pub(crate) fn new(secret: &str) -> HostSecret {
+        HostSecret(Some(HostSecret::mac(secret).finalize().into_bytes().into()))
+    }
+
+    /// Compares in constant time.
+    pub(crate) fn is(&self, secret: &str) -> bool {
+        self.0.is_some_and(|known| HostSecret::mac(secret).verify_slice(&known).is_ok())
+    }
+
+    fn mac(secret: &str) -> Hmac<Sha256> {
+        let mut mac = Hmac::new_from_slice(b"madang host").expect("HMAC takes keys of any length");
+        mac.update(secret.as_bytes());
+        mac
+    }
+}
+
 /// A session nobody has had before.
 pub(crate) fn new_session() -> SessionId {
     let mut id = [0; 16];
     getrandom::fill(&mut id).expect("the operating system gives random numbers");
     SessionId(id)
+}
+
+/// What cancels a reservation, drawn anew.
+pub(crate) fn new_code() -> Code {
+    let mut bytes = [0; 5];
+    getrandom::fill(&mut bytes).expect("the operating system gives random numbers");
+    Code::from_random(bytes)
 }
 
 #[cfg(test)]

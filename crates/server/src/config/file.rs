@@ -13,8 +13,9 @@ use toml::de::DeTable;
 use super::report::Report;
 use super::section::Section;
 use super::{
-    ADDRESS_TAKES, Config, ConfigError, Framing, HTTP_DEFAULT, HttpService, Limits, Listener, Origin,
-    Origins, RoomRule, RoomSettings, SHARDS_MAX, Service, TCP_DEFAULT, Warning, keys, later, plaza, units,
+    ADDRESS_TAKES, Config, ConfigError, Framing, HTTP_DEFAULT, HttpService, Limits, Listener, LobbyRule,
+    Origin, Origins, RoomRule, RoomSettings, SHARDS_MAX, Service, TCP_DEFAULT, Warning, keys, kinds, later,
+    plaza, units,
 };
 
 /// A timeout that is longer is as good as none, and adding it to a clock must not overflow.
@@ -51,9 +52,11 @@ impl Config {
 
 fn read(top: &Section<'_>) -> Config {
     let default = Config::default();
-    later::top(top);
     let data =
         top.text("data", "the path of a folder", |path| (!path.is_empty()).then(|| PathBuf::from(path)));
+    let host_token_file =
+        top.text("host_token_file", "the path of a file, or \"\" for none", |path| Some(PathBuf::from(path)));
+    let lobbies = kinds::lobbies(top);
     let timeout = |key| top.duration(key, Duration::ZERO..=TIMEOUT_MAX);
     let write_timeout = top.duration("write_timeout", Duration::from_millis(1)..=TIMEOUT_MAX);
     Config {
@@ -67,10 +70,15 @@ fn read(top: &Section<'_>) -> Config {
         session_grace: timeout("session_grace").unwrap_or(default.session_grace),
         origins: origins(top),
         limits: top.section("limits", &keys::LIMITS).map_or(default.limits, |section| limits(&section)),
-        listeners: top.sections("listen", &keys::LISTEN).map_or(default.listeners, |all| listeners(&all)),
+        listeners: top
+            .sections("listen", &keys::LISTEN)
+            .map_or(default.listeners, |all| listeners(&all, &lobbies)),
         rooms: top
             .sections("room", &keys::ROOM)
             .map_or(default.rooms, |all| all.iter().filter_map(room).collect()),
+        shows: kinds::shows(top, &lobbies),
+        lobbies,
+        host_token_file: host_token_file.filter(|path| !path.as_os_str().is_empty()),
     }
 }
 
@@ -95,20 +103,20 @@ fn origins(top: &Section<'_>) -> Origins {
 
 fn limits(section: &Section<'_>) -> Limits {
     let default = Limits::default();
-    later::limits(section);
     let count = |key| section.integer(key, 0..=u64::from(u32::MAX)).map(narrow);
     Limits {
         connections_per_ip: count("connections_per_ip").unwrap_or(default.connections_per_ip),
         messages_per_second: count("messages_per_second").unwrap_or(default.messages_per_second),
         rooms_per_session: count("rooms_per_session").unwrap_or(default.rooms_per_session),
+        seats_held: count("seats_held").unwrap_or(default.seats_held),
         backlog_bytes: section.size("backlog_bytes", BACKLOG_BYTES).map_or(default.backlog_bytes, narrow),
     }
 }
 
-fn listeners(sections: &[Section<'_>]) -> Vec<Listener> {
+fn listeners(sections: &[Section<'_>], lobbies: &[LobbyRule]) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::new();
     for section in sections {
-        let Some(listener) = listener(section) else { continue };
+        let Some(listener) = listener(section, lobbies) else { continue };
         let is_taken =
             listener.bind.port() != 0 && listeners.iter().any(|earlier| earlier.bind == listener.bind);
         if is_taken {
@@ -123,7 +131,7 @@ fn listeners(sections: &[Section<'_>]) -> Vec<Listener> {
 }
 
 /// The listener of one section; none where it is for datagrams, or wrong.
-fn listener(section: &Section<'_>) -> Option<Listener> {
+fn listener(section: &Section<'_>, lobbies: &[LobbyRule]) -> Option<Listener> {
     let bind = section.text("bind", ADDRESS_TAKES, units::address);
     let protocol = section.choice("protocol", &[("tcp", "tcp"), ("http", "http"), ("udp", "udp")]);
     // Everything is read before anything is decided: each key has its chance to be reported.
@@ -133,7 +141,7 @@ fn listener(section: &Section<'_>) -> Option<Listener> {
             return None;
         }
         Some("http") => (Some(Service::Http(http_service(section))), HTTP_DEFAULT),
-        _ => (tcp_service(section), TCP_DEFAULT),
+        _ => (tcp_service(section, lobbies), TCP_DEFAULT),
     };
     let backlog = section.integer("backlog", 1..=BACKLOG_MAX);
     let keepalive = section.duration("keepalive", Duration::ZERO..=KEEPALIVE_MAX);
@@ -162,25 +170,19 @@ fn http_service(section: &Section<'_>) -> HttpService {
 }
 
 /// What a TCP listener serves, and the keys that only this service has.
-fn tcp_service(section: &Section<'_>) -> Option<Service> {
+fn tcp_service(section: &Section<'_>, lobbies: &[LobbyRule]) -> Option<Service> {
     if section.has("recovery") {
         section.mistake("recovery", "is only for protocol = \"http\", this one is \"tcp\"");
     }
-    let takes = "\"chat\", \"echo\" or \"relay\"";
+    let takes = "\"chat\", \"lobby\", \"echo\" or \"relay\"";
     let known = |name: &str| ["chat", "echo", "relay", "lobby"].into_iter().find(|known| *known == name);
     // A word that is no service is reported by now, and the other keys can't be judged without one.
     let service = if section.has("service") { section.text("service", takes, known)? } else { "chat" };
-    if service == "lobby" {
-        section.mistake(
-            "service",
-            &format!("is \"lobby\", which is not part of this version, it takes {takes}"),
-        );
-        return None;
-    }
     let owners =
         [("room", "chat"), ("framing", "chat"), ("reply", "echo"), ("once", "echo"), ("to_sender", "relay")];
     for (key, owner) in owners {
-        if owner != service && section.has(key) {
+        let is_its_own = owner == service || (key == "room" && service == "lobby");
+        if !is_its_own && section.has(key) {
             section.mistake(key, &format!("is only for service = \"{owner}\", this one is \"{service}\""));
         }
     }
@@ -192,6 +194,7 @@ fn tcp_service(section: &Section<'_>) -> Option<Service> {
             once: section.flag("once").unwrap_or(false),
         },
         "relay" => Service::Relay { to_sender: section.flag("to_sender").unwrap_or(false) },
+        "lobby" => Service::Lobby { lobby: lobby(section, lobbies)? },
         _ => Service::Chat {
             room: landing(section).unwrap_or_else(plaza),
             framing: section
@@ -205,6 +208,21 @@ fn tcp_service(section: &Section<'_>) -> Option<Service> {
 fn landing(section: &Section<'_>) -> Option<RoomName> {
     let takes = "the name of a room: 1 to 64 bytes of letters, digits, '-', '_' and '.'";
     section.text("room", takes, |name| RoomName::parse(name).ok().filter(|room| !room.is_inner()))
+}
+
+/// The lobby that a door is for: where there is but one, it need not be said which.
+fn lobby(section: &Section<'_>, lobbies: &[LobbyRule]) -> Option<RoomName> {
+    let takes = "the name of a lobby, which has a section [lobby.NAME] of its own";
+    let is_lobby = |name: &RoomName| lobbies.iter().any(|lobby| lobby.name == *name);
+    let named = section.text("room", takes, |name| RoomName::parse(name).ok().filter(is_lobby));
+    match lobbies {
+        _ if section.has("room") => named,
+        [only] => Some(only.name.clone()),
+        _ => {
+            section.mistake("room", &format!("is missing, it takes {takes}"));
+            None
+        }
+    }
 }
 
 /// The rule of one section; none where it has no pattern, or a wrong one.

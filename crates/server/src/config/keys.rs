@@ -30,17 +30,20 @@ pub(super) const TOP: Keys = Keys {
         "drain_timeout",
         "session_grace",
         "origins",
+        "host_token_file",
         "limits",
         "listen",
         "room",
+        "lobby",
+        "show",
     ],
-    later: &["host_token_file", "lobby", "show"],
+    later: &[],
 };
 
 pub(super) const LIMITS: Keys = Keys {
     header: "[limits]",
-    now: &["connections_per_ip", "messages_per_second", "rooms_per_session", "backlog_bytes"],
-    later: &["seats_held"],
+    now: &["connections_per_ip", "messages_per_second", "rooms_per_session", "seats_held", "backlog_bytes"],
+    later: &[],
 };
 
 pub(super) const LISTEN: Keys = Keys {
@@ -69,18 +72,18 @@ pub(super) const ROOM: Keys = Keys {
 };
 
 pub(super) const LOBBY: Keys =
-    Keys { header: "[lobby.NAME]", now: &[], later: &["group_size", "id_pattern", "duplicate", "grace"] };
+    Keys { header: "[lobby.NAME]", now: &["group_size", "id_pattern", "duplicate", "grace"], later: &[] };
 
 pub(super) const SHOW: Keys = Keys {
     header: "[[show]]",
-    now: &[],
-    later: &["id", "title", "place", "performances", "hold_for", "seats"],
+    now: &["id", "title", "place", "performances", "hold_for", "seats"],
+    later: &[],
 };
 
-pub(super) const PERFORMANCE: Keys = Keys { header: "performances", now: &[], later: &["id", "at"] };
+pub(super) const PERFORMANCE: Keys = Keys { header: "performances", now: &["id", "at"], later: &[] };
 
 pub(super) const SEATS: Keys =
-    Keys { header: "seats", now: &[], later: &["section", "rows", "seats", "price"] };
+    Keys { header: "seats", now: &["section", "rows", "seats", "price"], later: &[] };
 
 /// Every section.
 pub(super) const SECTIONS: [&Keys; 8] = [&TOP, &LIMITS, &LISTEN, &ROOM, &LOBBY, &SHOW, &PERFORMANCE, &SEATS];

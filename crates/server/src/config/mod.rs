@@ -8,6 +8,7 @@
 
 mod file;
 mod keys;
+mod kinds;
 mod later;
 mod origins;
 mod pattern;
@@ -19,10 +20,12 @@ mod units;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use madang_log::{Durability, Retention};
-use madang_room::{NameError, RoomName};
+use madang_room::{LobbySettings, NameError, RoomName, SeatMap, Text};
+use smol_str::SmolStr;
 
 pub use crate::arrival::App;
 pub(crate) use origins::Host;
@@ -61,6 +64,12 @@ pub struct Config {
     pub listeners: Vec<Listener>,
     /// Settings of rooms by name; the first match wins.
     pub rooms: Vec<RoomRule>,
+    /// The lobbies. No two have one name.
+    pub lobbies: Vec<LobbyRule>,
+    /// The shows. No two have one id, and none that of a lobby.
+    pub shows: Vec<ShowRule>,
+    /// The file with the secret that makes a host; without one there are no hosts.
+    pub host_token_file: Option<PathBuf>,
 }
 
 impl Default for Config {
@@ -76,6 +85,9 @@ impl Default for Config {
             limits: Limits::default(),
             listeners: vec![Listener::chat(TCP_DEFAULT), Listener::http(HTTP_DEFAULT)],
             rooms: Vec::new(),
+            lobbies: Vec::new(),
+            shows: Vec::new(),
+            host_token_file: None,
         }
     }
 }
@@ -85,6 +97,17 @@ impl Config {
     pub fn room_settings(&self, room: &RoomName) -> &RoomSettings {
         let rule = self.rooms.iter().find(|rule| rule.matches(room));
         rule.map_or(&RoomSettings::DEFAULT, |rule| &rule.settings)
+    }
+
+    /// The lobby that a room is, or is a group of.
+    pub(crate) fn lobby_of(&self, room: &RoomName) -> Option<&LobbyRule> {
+        self.lobbies.iter().find(|lobby| lobby.name.key() == room.family())
+    }
+
+    /// The show that a room is a performance of.
+    pub(crate) fn show_of(&self, room: &RoomName) -> Option<&ShowRule> {
+        let show = self.shows.iter().find(|show| room.is_inner() && show.id.key() == room.family())?;
+        show.performances.iter().any(|performance| performance.room == *room).then_some(show)
     }
 
     /// An address that two listeners want, where there is one. Port 0 is another port each time.
@@ -107,6 +130,8 @@ pub struct Limits {
     pub messages_per_second: u32,
     /// Rooms that one session may be in; 0 is no limit. Not on loopback.
     pub rooms_per_session: u32,
+    /// Seats that one session may hold at once in one performance; 0 is no limit. Also on loopback.
+    pub seats_held: u32,
     /// Shared bytes that a member may be behind before events are dropped for it and announced as a gap.
     pub backlog_bytes: usize,
 }
@@ -117,6 +142,7 @@ impl Default for Limits {
             connections_per_ip: 50,
             messages_per_second: 20,
             rooms_per_session: 50,
+            seats_held: 10,
             backlog_bytes: 1 << 20,
         }
     }
@@ -175,6 +201,11 @@ pub enum Service {
         /// What one message is.
         framing: Framing,
     },
+    /// Rooms, in text lines or JSON, for those who come to one lobby.
+    Lobby {
+        /// Which: a newcomer lands there.
+        lobby: RoomName,
+    },
     /// What is read is sent back.
     Echo {
         /// Sent instead, once for each read.
@@ -231,6 +262,7 @@ impl Service {
     pub fn name(&self) -> &'static str {
         match self {
             Service::Chat { .. } => "chat",
+            Service::Lobby { .. } => "lobby",
             Service::Echo { .. } => "echo",
             Service::Relay { .. } => "relay",
             Service::Http(_) => "http",
@@ -293,4 +325,48 @@ impl Default for RoomSettings {
     fn default() -> RoomSettings {
         RoomSettings::DEFAULT
     }
+}
+
+/// A lobby.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LobbyRule {
+    /// Its name; it has passed [`madang_room::Lobby::check_name`].
+    pub name: RoomName,
+    /// How it sorts people.
+    pub settings: LobbySettings,
+    /// How long a lost connection keeps its place.
+    pub grace: Duration,
+}
+
+/// A show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ShowRule {
+    /// Its id: a name without `/`.
+    pub id: RoomName,
+    /// What it is called.
+    pub title: Text,
+    /// Where it is.
+    pub place: Option<Text>,
+    /// How long a hold lasts.
+    pub hold_for: Duration,
+    /// The seats, the same for all its performances.
+    pub map: Arc<SeatMap>,
+    /// When it is performed.
+    pub performances: Vec<PerformanceRule>,
+}
+
+impl ShowRule {
+    /// The id as people read it.
+    pub fn id(&self) -> &str {
+        self.id.as_str()
+    }
+}
+
+/// One performance of a show.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerformanceRule {
+    /// Its room: `hamlet/1`.
+    pub room: RoomName,
+    /// RFC 3339, with the offset of the place, as it was written.
+    pub at: SmolStr,
 }

@@ -69,6 +69,11 @@ impl<'t> Section<'t> {
         self.report.mistake(self.line_of(key), format!("{}{key} {what}", self.prefix));
     }
 
+    /// Reports a mistake in the section as such.
+    pub(super) fn mistaken(&self, what: &str) {
+        self.report.mistake(self.line, format!("{} {what}", self.prefix.trim_end_matches('.')));
+    }
+
     /// Warns that a key has no effect.
     pub(super) fn warning(&self, key: &'static str, why: &str) {
         self.report.warning(self.line_of(key), format!("{}{key} has no effect: {why}", self.prefix));

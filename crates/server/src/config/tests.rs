@@ -54,15 +54,19 @@ fn the_examples_of_the_example_are_right() {
     let text: String = EXAMPLE.lines().map(uncomment).collect();
     let config = right(&text);
     let services: Vec<&str> = config.listeners.iter().map(|listener| listener.service.name()).collect();
-    assert_eq!(services, ["chat", "http", "echo", "relay"]);
+    assert_eq!(services, ["chat", "http", "lobby", "echo", "relay"]);
     assert_eq!(config.room_settings(&name("duo-1")).capacity, 2);
     for keys in SECTIONS {
         for key in keys.now {
             let is_there = text.lines().any(|line| {
                 let line = line.trim_start_matches('[');
-                line.strip_prefix(key).is_some_and(|rest| rest.starts_with(" =") || rest.starts_with(']'))
+                line.strip_prefix(key).is_some_and(|rest| {
+                    rest.starts_with(" =") || rest.starts_with(']') || rest.starts_with('.')
+                })
             });
-            assert!(is_there, "{key} of {} is in no example", keys.header);
+            // `{ id = "1", at = ... }`
+            let is_within = text.contains(&format!(" {key} = "));
+            assert!(is_there || is_within, "{key} of {} is in no example", keys.header);
         }
     }
 }
@@ -120,10 +124,12 @@ fn values_arrive() {
         drain_timeout = "0s"
         session_grace = "1h 30m"
         origins = ["https://Example.org", "http://127.0.0.1:8080"]
+        host_token_file = "/etc/madang/host"
         [limits]
         connections_per_ip = 0
         messages_per_second = 1_000
         rooms_per_session = 0x10
+        seats_held = 4
         backlog_bytes = "64 KiB"
         [[listen]]
         bind = "localhost:0"
@@ -166,6 +172,7 @@ fn values_arrive() {
             connections_per_ip: 0,
             messages_per_second: 1000,
             rooms_per_session: 16,
+            seats_held: 4,
             backlog_bytes: 65_536,
         },
         listeners: vec![
@@ -193,8 +200,105 @@ fn values_arrive() {
             },
         ],
         rooms: Vec::new(),
+        lobbies: Vec::new(),
+        shows: Vec::new(),
+        host_token_file: Some("/etc/madang/host".into()),
     };
     assert_eq!(config, expected);
+}
+
+#[test]
+fn lobbies_and_shows_arrive() {
+    let config = right(
+        r#"
+        [lobby.day19]
+        [lobby.Day20]
+        group_size = 3
+        id_pattern = "x1-x9"
+        duplicate = "replace"
+        grace = "0s"
+        [[show]]
+        id = "hamlet"
+        performances = [{ id = "1", at = "2026-12-24T19:30:00+09:00" }, { id = "2", at = "2026-12-25T10:30:00Z" }]
+        seats = [{ section = "A", rows = "1-10", seats = "1-20", price = 50000 }, { section = "B", rows = "1", seats = "1,3" }]
+        [[show]]
+        id = "ubu"
+        title = "King Ubu"
+        place = "Small stage"
+        hold_for = "1m"
+        performances = [{ id = "x", at = "2026-12-24T19:30:00+09:00" }]
+        seats = [{ section = "A", rows = "1", seats = "1" }]
+        "#,
+    );
+    let [day20, day19] = &config.lobbies[..] else { panic!("two lobbies") };
+    assert_eq!(day19.name, name("day19"));
+    assert_eq!((day19.settings.group_size, day19.grace), (4, Duration::from_secs(10)));
+    assert_eq!(day19.settings.pattern.last().as_str(), "J384");
+    assert_eq!((day20.settings.group_size, day20.grace), (3, Duration::ZERO));
+    assert_eq!(day20.settings.duplicate, madang_room::Duplicate::Replace);
+    let [hamlet, ubu] = &config.shows[..] else { panic!("two shows") };
+    assert_eq!((hamlet.title.as_str(), hamlet.map.len(), hamlet.place.is_none()), ("hamlet", 202, true));
+    assert_eq!(hamlet.performances[1].room, name("hamlet/2"));
+    assert_eq!((ubu.title.as_str(), ubu.hold_for), ("King Ubu", Duration::from_secs(60)));
+    assert_eq!(config.lobby_of(&name("DAY19/3")).map(|lobby| &lobby.name), Some(&name("day19")));
+    assert!(config.show_of(&name("hamlet/3")).is_none() && config.show_of(&name("hamlet/2")).is_some());
+}
+
+#[test]
+fn what_is_wrong_with_a_lobby_or_a_show_is_told() {
+    check(
+        r#"
+[[listen]]
+service = "lobby"
+bind = "127.0.0.1:1"
+[[listen]]
+service = "lobby"
+bind = "127.0.0.1:2"
+room = "day21"
+framing = "line"
+[lobby.day19]
+group_size = 0
+id_pattern = "J1-J384"
+duplicate = "maybe"
+[lobby.DAY19]
+[lobby."day 20"]
+[[show]]
+id = "a/b"
+title = ""
+[[show]]
+id = "day19"
+performances = []
+seats = [{ section = "A", rows = "1-0", seats = "1" }]
+[[show]]
+id = "hamlet"
+performances = [{ id = "1", at = "tomorrow" }, { at = "2026-12-24T19:30:00Z" }]
+seats = [{ section = "A", rows = "1", seats = "1-3" }, { section = "a", rows = "1", seats = "3" }]
+[[show]]
+id = "lear"
+performances = [{ id = "1", at = "2026-12-24T19:30:00Z" }, { id = "1", at = "2026-12-24T19:30:00Z" }]
+seats = [{ section = "A", seats = "1-3", price = -1 }]
+"#,
+        expect![[r#"
+            m.toml:2: listen.room is missing, it takes the name of a lobby, which has a section [lobby.NAME] of its own
+            m.toml:8: listen.room is "day21", it takes the name of a lobby, which has a section [lobby.NAME] of its own
+            m.toml:9: listen.framing is only for service = "chat", this one is "lobby"
+            m.toml:10: lobby.day19 is a second lobby of that name: case and width of a name make no difference
+            m.toml:11: lobby.day19.group_size is 0, it takes a whole number from 1 to 1000
+            m.toml:12: lobby.day19.id_pattern is "J1-J384", it takes the first and the last of the ids with a '-' between them, such as "J001-J384"
+            m.toml:13: lobby.day19.duplicate is "maybe", it takes "refuse" or "replace"
+            m.toml:15: lobby.day 20 is no name of a lobby: 1 to 53 bytes of letters, digits, '-', '_' and '.'
+            m.toml:16: show.performances is missing, such as [{ id = "1", at = "2026-12-24T19:30:00+09:00" }]
+            m.toml:16: show.seats is missing, such as [{ section = "A", rows = "1-10", seats = "1-20", price = 50000 }]
+            m.toml:17: show.id is "a/b", it takes a name: letters, digits, '-', '_' and '.'
+            m.toml:18: show.title is "", it takes text of 1 to 4096 bytes
+            m.toml:22: show.seats[0].rows: "1-0" is no list of numbers from 1 to 9999, as "1-10,12-20"
+            m.toml:25: show.performances.at is "tomorrow", it takes a date with time and zone, such as "2026-12-24T19:30:00+09:00"
+            m.toml:25: show.performances.id is missing, each performance has an id and a time
+            m.toml:26: show.seats[1].seats: A-1-3 is in seats[0], too
+            m.toml:30: show.seats.price is -1, it takes a whole number from 0 to 9223372036854775807
+            m.toml:30: show.seats.rows is missing, such as section = "A", rows = "1-10", seats = "1-20"
+        "#]],
+    );
 }
 
 #[test]
@@ -230,7 +334,7 @@ fn an_unknown_key_is_told_which_was_meant() {
         "presense_limit = 7\nport = 2022\nbind = '127.0.0.1:1'\n[limits]\nbacklog = 1\nshards = 2\n[[room]]\nmatch = 'a'\nkep = 3\n[[listen]]\nlabel = 'front'",
         expect![[r#"
             m.toml:1: presense_limit is not a key: did you mean presence_limit?
-            m.toml:2: port is not a key: the top of the file has data, shards, presence_limit, write_timeout, drain_timeout, session_grace, origins, limits, listen, room, host_token_file, lobby, show
+            m.toml:2: port is not a key: the top of the file has data, shards, presence_limit, write_timeout, drain_timeout, session_grace, origins, host_token_file, limits, listen, room, lobby, show
             m.toml:3: bind is not a key: it belongs to [[listen]], not to the top of the file
             m.toml:5: limits.backlog is not a key: it belongs to [[listen]], not to [limits]
             m.toml:6: limits.shards is not a key: it belongs to the top of the file, not to [limits]
@@ -297,7 +401,7 @@ keep_for = "0s"
             m.toml:4: limits.messages_per_second is 0.5, it takes a whole number from 0 to 4294967295
             m.toml:5: limits.backlog_bytes is "1 MB", it takes a size from "1 KiB" to "1 GiB", or a number of bytes
             m.toml:7: listen.bind is "example.org:2022", it takes an address and a port, such as 127.0.0.1:2022, [::1]:2022 or localhost:2022
-            m.toml:8: listen.service is "caht", it takes "chat", "echo" or "relay"
+            m.toml:8: listen.service is "caht", it takes "chat", "lobby", "echo" or "relay"
             m.toml:11: listen.backlog is 0, it takes a whole number from 1 to 65535
             m.toml:12: listen.keepalive is less than a second, it takes "0s" (never) or "1s" and more
             m.toml:13: listen.framing is "word", it takes "line" or "chunk"
@@ -348,7 +452,7 @@ room = "plaza"
             m.toml:9: listen.room is only for service = "chat", this one is "echo"
             m.toml:10: listen.framing is only for service = "chat", this one is "echo"
             m.toml:14: listen.reply is only for service = "echo", this one is "relay"
-            m.toml:17: listen.service is "lobby", which is not part of this version, it takes "chat", "echo" or "relay"
+            m.toml:18: listen.room is "day19", it takes the name of a lobby, which has a section [lobby.NAME] of its own
             m.toml:21: listen.recovery is only for protocol = "http", this one is "tcp"
             m.toml:24: listen.bind is 127.0.0.1:5 for a second time, each listener needs its own
             m.toml:25: listen.room is only for protocol = "tcp", this one is "http"
@@ -415,9 +519,6 @@ fn a_long_value_is_quoted_in_part() {
 #[test]
 fn what_other_versions_have_is_warned_of() {
     let text = r#"
-host_token_file = "secret"
-[limits]
-seats_held = 10
 [[listen]]
 protocol = "udp"
 bind = "127.0.0.1:2022"
@@ -430,43 +531,23 @@ strangers_say = false
 multicast = "239.255.7.1:2023"
 multicast_interface = "127.0.0.1"
 multicast_ttl = 1
-[lobby.day19]
-group_size = 4
-id_pattern = "J001-J384"
-duplicate  = "refuse"
-grace      = "10s"
-[[show]]
-id = "hamlet"
-title = "Hamlet"
-place = "Small stage"
-performances = [{ id = "1", at = "2026-12-24T19:30:00+09:00" }]
-hold_for = "5m"
-seats = [{ section = "A", rows = "1-10", seats = "1-20", price = 50000 }]
 "#;
     check(
         text,
         expect![[r#"
-            m.toml:2: host_token_file has no effect: it is not part of this version
-            m.toml:4: limits.seats_held has no effect: it is not part of this version
-            m.toml:6: udp listeners are not part of this version; 127.0.0.1:2022 is not opened
-            m.toml:13: room.strangers_say has no effect: it is not part of this version
-            m.toml:14: room.multicast has no effect: it is not part of this version
-            m.toml:15: room.multicast_interface has no effect: it is not part of this version
-            m.toml:16: room.multicast_ttl has no effect: it is not part of this version
-            m.toml:17: lobbies are not part of this version; "day19" is not made
-            m.toml:22: shows are not part of this version; "hamlet" is not made
-        "#]],
+        m.toml:3: udp listeners are not part of this version; 127.0.0.1:2022 is not opened
+        m.toml:10: room.strangers_say has no effect: it is not part of this version
+        m.toml:11: room.multicast has no effect: it is not part of this version
+        m.toml:12: room.multicast_interface has no effect: it is not part of this version
+        m.toml:13: room.multicast_ttl has no effect: it is not part of this version
+    "#]],
     );
     let (config, _) = Config::from_toml(text, "m.toml").unwrap();
     assert_eq!(config.listeners, [Listener::chat(TCP_DEFAULT)]);
     check(
-        "[lobby.day19]\ngroup_size = 0\nduplicate = 'maybe'\n[[show]]\nid = 7\nseats = [{ row = '1' }]\n[[listen]]\nprotocol = 'quic'",
+        "[[listen]]\nprotocol = 'quic'",
         expect![[r#"
-            m.toml:2: lobby.day19.group_size is 0, it takes a whole number from 1 to 1000
-            m.toml:3: lobby.day19.duplicate is "maybe", it takes "refuse" or "replace"
-            m.toml:5: show.id is 7, it takes text
-            m.toml:6: show.seats.row is not a key: did you mean rows?
-            m.toml:8: listen.protocol is "quic", it takes "tcp", "http" or "udp"
-        "#]],
+        m.toml:2: listen.protocol is "quic", it takes "tcp", "http" or "udp"
+    "#]],
     );
 }

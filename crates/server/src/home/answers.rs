@@ -7,6 +7,7 @@ use madang_wire::{Answer, Bye, Notice, RequestId, RoomRow};
 
 use super::conn::{Pending, Phase};
 use super::recovery::Trail;
+use super::shows::watching;
 use super::{Home, Surroundings};
 use crate::message::{
     Ask, CameIn, ConnAnswer, ConnMessage, DirectoryMessage, Heir, Holder, Message, Person, RoomMessage,
@@ -34,6 +35,10 @@ impl<N: Net> Home<N> {
             ConnAnswer::Left { re, room, until, result } => self.left(slot, re, &room, until, result),
             ConnAnswer::NickClaimed { person, result } => self.nick_claimed(slot, person, result, around),
             ConnAnswer::SessionResumed { nick, trail, .. } => self.session_resumed(slot, nick, trail, around),
+            ConnAnswer::Shows { free } => self.shows_listed(slot, free),
+            ConnAnswer::CheckedIn { re, result } => self.checked_in(slot, re, result, around),
+            ConnAnswer::CheckedOut { re, result } => self.checked_out(slot, re, result, around),
+            ConnAnswer::Displaced { room, why } => self.displaced(slot, room, *why, around),
             ConnAnswer::Rooms { rooms } => self.rooms_listed(slot, rooms),
             ConnAnswer::Told { from, text } => self.notify(slot, &Notice::Told { from, text }),
             ConnAnswer::Replaced { heir } => {
@@ -140,9 +145,13 @@ impl<N: Net> Home<N> {
             }
             Some(Pending::SimpleJoin { .. }) => return self.simply_joined(slot, re, result, around),
             Some(Pending::Follow) => return self.following(slot, result, around),
+            Some(Pending::Enter { re, placed, .. }) => {
+                return self.entered(slot, re, placed, result, around);
+            }
             pending => pending,
         };
         let is_landing = matches!(pending, Some(Pending::Landing { .. }));
+        let is_watching = matches!(pending, Some(Pending::Watch { .. }));
         let asked_echo = match pending {
             Some(Pending::Join { echo, .. }) => echo,
             _ => None,
@@ -160,7 +169,7 @@ impl<N: Net> Home<N> {
                 return;
             }
         };
-        let CameIn { joined, gap, replay, from, .. } = came_in;
+        let CameIn { joined, gap, replay, from, sight, .. } = came_in;
         let room = joined.room.clone();
         let seen_up_to = replay.as_ref().map_or(joined.seq, |replay| replay.before());
         self.leave_simple_room(slot, &room);
@@ -170,7 +179,11 @@ impl<N: Net> Home<N> {
             let notice = Notice::Greeting { nick, room: Some((room.clone(), joined.count)) };
             self.notify(slot, &notice);
         } else {
-            self.reply(slot, re.as_ref(), &Ok(Answer::Joined(Box::new(joined))));
+            let answer = match sight.filter(|_| is_watching) {
+                Some(sight) => watching(joined, *sight),
+                None => Answer::Joined(Box::new(joined)),
+            };
+            self.reply(slot, re.as_ref(), &Ok(answer));
         }
         if let Some((from_seq, to_seq)) = gap {
             self.notify(slot, &Notice::Gap { room: room.clone(), from_seq, to_seq });
@@ -203,9 +216,24 @@ impl<N: Net> Home<N> {
     ) {
         let is_leaving = self.conns[slot as usize].phase != Phase::Open;
         self.answered(slot);
+        let mut freed = None;
         if let Some(chat) = self.conns[slot as usize].chat() {
             // Of the answers to all the leaves of a connection that is going, the first stands for the one waited for.
-            chat.pending.take_if(|pending| matches!(**pending, Pending::Leave));
+            let is_awaited = |pending: &mut Box<Pending>| match &**pending {
+                Pending::Leave => true,
+                Pending::LeaveGroup { freed, .. } => freed.room == *room,
+                _ => false,
+            };
+            if let Some(Pending::LeaveGroup { re, freed: place }) =
+                chat.pending.take_if(is_awaited).map(|pending| *pending)
+            {
+                freed = Some((re, place));
+            }
+        }
+        if let Some((re, freed)) = freed {
+            self.end_membership(slot, room, until);
+            self.tell_freed(slot, re, &freed);
+            return;
         }
         match result {
             Ok(()) => {

@@ -32,4 +32,6 @@ impl Listener {
 pub(crate) struct Membership {
     pub(crate) room: RoomName,
     pub(crate) position: u32,
+    /// Is it a performance, where seats are spoken of and nobody speaks?
+    pub(crate) is_show: bool,
 }

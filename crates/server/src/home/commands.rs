@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use madang_room::{Key, Nick, Refusal, RoomName, SessionId, Text};
+use madang_room::{Key, Nick, Refusal, RoomName, SessionId, ShowCommand, Text};
 use madang_wire::{Answer, Op, Request, RequestId, text};
 use smol_str::SmolStr;
 
@@ -11,15 +11,24 @@ use super::conn::{Chat, Goodbye, Pending, is_limited};
 use super::recovery::Seen;
 use super::tongue::Tongue;
 use super::{Home, Surroundings};
-use crate::message::{Ask, DirectoryMessage, ListRooms, Message, Person, Post, ResumeFrom, RoomMessage};
+use crate::message::{
+    Ask, DirectoryMessage, ListRooms, LobbyAsk, Message, Person, Post, ResumeFrom, RoomMessage, ShowAsk,
+};
 use crate::net::Net;
 use crate::placement::ShardId;
+use crate::token::new_code;
 
 impl<N: Net> Home<N> {
     pub(super) fn carry_out(&mut self, slot: u32, request: Request, around: &mut Surroundings<'_, N>) {
         let is_answered_elsewhere = matches!(
             request.op,
-            Op::Json | Op::Echo { .. } | Op::Help { .. } | Op::Ping | Op::Bye | Op::Tell { .. }
+            Op::Json
+                | Op::Echo { .. }
+                | Op::Help { .. }
+                | Op::Host { .. }
+                | Op::Ping
+                | Op::Bye
+                | Op::Tell { .. }
         );
         if let Some(chat) = self.conns[slot as usize].chat()
             && is_answered_elsewhere
@@ -62,29 +71,37 @@ impl<N: Net> Home<N> {
                 let result = text::help(command.as_deref()).map(|lines| Answer::Help { lines });
                 self.reply(slot, re.as_ref(), &result);
             }
-            Op::Host { .. } => self.refuse(slot, re, Refusal::WrongSecret),
-            Op::Checkin { lobby, .. }
-            | Op::Checkout { lobby }
-            | Op::Groups { lobby }
-            | Op::Clap { lobby }
-            | Op::Broadcast { lobby, .. } => {
-                let refusal = lobby.map_or(Refusal::NoLobbyHere, |lobby| Refusal::NoSuchLobby { lobby });
-                self.refuse(slot, re, refusal);
+            Op::Host { secret } => self.become_host(slot, re, &secret),
+            Op::Checkin { lobby, participant } => self.check_in(slot, re, lobby, participant, around),
+            Op::Checkout { lobby } => self.check_out(slot, re, lobby, around),
+            Op::Groups { lobby } => self.ask_lobby(slot, re, lobby, LobbyAsk::Groups, around),
+            Op::Clap { lobby } => self.ask_lobby(slot, re, lobby, LobbyAsk::Clap, around),
+            Op::Broadcast { lobby, text } => {
+                self.ask_lobby(slot, re, lobby, LobbyAsk::Announce { text }, around);
             }
-            Op::Shows => self.reply(slot, re.as_ref(), &Ok(Answer::Shows { shows: Vec::new() })),
-            Op::Watch { performance, .. } => {
-                self.refuse(slot, re, Refusal::NoSuchShow { show: performance.to_string() });
+            Op::Shows => self.list_shows(slot, re, around),
+            Op::Watch { performance, after, epoch } => {
+                let resume = after.map(|after| ResumeFrom { after, epoch });
+                self.watch(slot, re, performance, resume, around);
             }
-            Op::Seats { performance }
-            | Op::Hold { performance, .. }
-            | Op::Release { performance, .. }
-            | Op::Reserve { performance, .. }
-            | Op::Cancel { performance, .. } => {
-                let unknown = |name: RoomName| Refusal::NoSuchShow { show: name.to_string() };
-                self.refuse(slot, re, performance.map_or(Refusal::NoPerformance, unknown));
+            Op::Seats { performance } => self.ask_show(slot, re, performance, ShowAsk::Seats, around),
+            Op::Hold { performance, wanted } => {
+                self.on_seats(slot, re, performance, ShowCommand::Hold { wanted }, around);
+            }
+            Op::Release { performance, seats } => {
+                self.on_seats(slot, re, performance, ShowCommand::Release { seats }, around);
+            }
+            Op::Reserve { performance, seats, key } => {
+                let command = ShowCommand::Reserve { seats, key, code: new_code() };
+                self.on_seats(slot, re, performance, command, around);
+            }
+            Op::Cancel { performance, reservation } => {
+                let command = ShowCommand::Cancel { code: reservation };
+                self.on_seats(slot, re, performance, command, around);
             }
             Op::Ping => self.reply(slot, re.as_ref(), &Ok(Answer::Pong)),
             Op::Bye => {
+                self.give_up_places(slot, around);
                 self.with_chat(slot, |chat| chat.goodbye = Some(Box::new(Goodbye { re })));
                 self.leave_all(slot, None, around);
             }
@@ -146,17 +163,26 @@ impl<N: Net> Home<N> {
         echo: Option<bool>,
         around: &mut Surroundings<'_, N>,
     ) {
-        let max = self.config.limits.rooms_per_session;
-        let is_limited = is_limited(self.conns[slot as usize].peer.ip());
-        let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let is_new = chat.rooms.iter().all(|membership| membership.room != room);
-        if is_new && max > 0 && chat.rooms.len() >= max as usize && is_limited {
-            self.refuse(slot, re, Refusal::TooManyRooms { max });
+        if self.has_too_many_rooms(slot, &re, &room) {
             return;
         }
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
         let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::Join { room: room.clone(), echo }));
         self.send_to_room(slot, re, room, Ask::Join { person, capacity, resume }, around);
+    }
+
+    /// Refuses a room that is one too many.
+    pub(super) fn has_too_many_rooms(&mut self, slot: u32, re: &Option<RequestId>, room: &RoomName) -> bool {
+        let max = self.config.limits.rooms_per_session;
+        let is_limited = is_limited(self.conns[slot as usize].peer.ip());
+        let Some(chat) = self.conns[slot as usize].chat() else { return true };
+        let is_new = chat.rooms.iter().all(|membership| membership.room != *room);
+        let is_too_many = is_new && max > 0 && chat.rooms.len() >= max as usize && is_limited;
+        if is_too_many {
+            self.refuse(slot, re.clone(), Refusal::TooManyRooms { max });
+        }
+        is_too_many
     }
 
     fn leave(
@@ -204,7 +230,7 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let from = self.reference(slot);
-        if !matches!(ask, Ask::Rename { .. }) {
+        if ask.is_answered() {
             self.with_chat(slot, |chat| chat.under_way += 1);
         }
         let shard = self.placement.of_room(&room);
@@ -219,6 +245,10 @@ impl<N: Net> Home<N> {
         text: Text,
         around: &mut Surroundings<'_, N>,
     ) {
+        if let Some(lobby) = self.lobby_with(slot, &to) {
+            self.with_chat(slot, |chat| chat.pending = Some(Box::new(Pending::Answer)));
+            return self.ask_lobby(slot, re, Some(lobby), LobbyAsk::Tell { to, text }, around);
+        }
         let reply_to = self.reference(slot);
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         chat.under_way += 1;

@@ -17,7 +17,7 @@ use super::recovery::{Recovering, Seen};
 use super::tongue::Tongue;
 use crate::batch::Form;
 use crate::bucket::Bucket;
-use crate::message::{Person, Post};
+use crate::message::{Freed, Person, Placed, Post};
 use crate::metrics::Door;
 use crate::porter::IpSlot;
 
@@ -136,6 +136,8 @@ pub(crate) struct Chat {
     pub(crate) echo: bool,
     /// It has said `hello`, so it has a token to come back with.
     pub(crate) is_resumable: bool,
+    /// It has presented the secret that makes a host.
+    pub(crate) is_host: bool,
     /// It has said goodbye: to be answered with the last line of all, under this `id`.
     pub(crate) goodbye: Option<Box<Goodbye>>,
     pub(crate) why_left: Option<WhyLeft>,
@@ -198,6 +200,30 @@ pub(crate) enum Pending {
         limit: usize,
         rooms: Vec<RoomRow>,
     },
+    Shows {
+        re: Option<RequestId>,
+        shards_left: usize,
+        /// The performances, each with its free seats.
+        free: Vec<(RoomName, usize)>,
+    },
+    /// A performance's room, and its seats.
+    Watch {
+        room: RoomName,
+    },
+    Checkin,
+    /// One who has a place goes into the lobby's room and then into the group's: `room` is the one of these that was
+    /// knocked at.
+    Enter {
+        re: Option<RequestId>,
+        placed: Box<Placed>,
+        room: RoomName,
+    },
+    Checkout,
+    /// The room of the group in which one has no place any more.
+    LeaveGroup {
+        re: Option<RequestId>,
+        freed: Box<Freed>,
+    },
 }
 
 impl<S> Conn<S> {
@@ -245,11 +271,19 @@ impl<S> Conn<S> {
 impl Chat {
     /// In which form what happens in its `position`th room is written to it.
     pub(crate) fn form(&self, position: usize) -> Form {
-        self.tongue.form(&self.rooms[position].room, position + 1 == self.rooms.len())
+        let Membership { room, is_show, .. } = &self.rooms[position];
+        let is_current = !self.rooms[position + 1..].iter().any(|later| later.is_show == *is_show);
+        self.tongue.form(room, is_current)
     }
 
+    /// Where one speaks.
     pub(crate) fn current_room(&self) -> Option<&RoomName> {
-        self.rooms.last().map(|membership| &membership.room)
+        self.rooms.iter().rev().find(|membership| !membership.is_show).map(|membership| &membership.room)
+    }
+
+    /// The performance whose seats one means.
+    pub(crate) fn current_performance(&self) -> Option<&RoomName> {
+        self.rooms.iter().rev().find(|membership| membership.is_show).map(|membership| &membership.room)
     }
 
     /// Is every command answered?

@@ -125,6 +125,7 @@ impl<N: Net> Home<N> {
 
     /// Adds a connection to those who hear a room.
     pub(super) fn add_membership(&mut self, slot: u32, room: RoomName, echo: bool, from: u32) {
+        let is_show = self.config.show_of(&room).is_some();
         let Some(chat) = self.conns[slot as usize].chat() else { return };
         if let Some(at) = chat.rooms.iter().position(|membership| membership.room == room) {
             // Joined again: the place becomes the current one.
@@ -139,7 +140,7 @@ impl<N: Net> Home<N> {
         } else {
             let listeners = self.audiences.entry(Place::Room(room.clone())).or_default();
             let position = listeners.len() as u32;
-            chat.rooms.push(Membership { room, position });
+            chat.rooms.push(Membership { room, position, is_show });
             let form = chat.form(chat.rooms.len() - 1);
             listeners.push(Listener { slot, form, echo, from, until: TO_THE_END });
         }

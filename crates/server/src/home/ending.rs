@@ -248,7 +248,11 @@ impl<N: Net> Home<N> {
                 chat.rooms.iter().map(|membership| membership.room.clone()).collect();
             match chat.pending.as_deref() {
                 Some(
-                    Pending::Landing { room } | Pending::Join { room, .. } | Pending::SimpleJoin { room },
+                    Pending::Landing { room }
+                    | Pending::Join { room, .. }
+                    | Pending::SimpleJoin { room }
+                    | Pending::Watch { room }
+                    | Pending::Enter { room, .. },
                 ) => rooms.push(room.clone()),
                 Some(Pending::Recover(recovering)) => {
                     rooms.extend(recovering.todo.last().map(|back| back.room.clone()));

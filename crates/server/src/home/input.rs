@@ -230,10 +230,10 @@ impl<N: Net> Home<N> {
             return false;
         }
         let is_json = lines.is_json;
-        let is_first = !lines.has_spoken;
+        let (is_first, is_lobby) = (!lines.has_spoken, lines.is_lobby);
         let taken = match lines.decoder.finish() {
             Some(Line::Bytes(line)) if is_json => read_json(line),
-            Some(Line::Bytes(line)) => read_text(line, is_first),
+            Some(Line::Bytes(line)) => read_text(line, is_first, is_lobby),
             _ => return true,
         };
         match taken {
@@ -315,14 +315,14 @@ impl Lines {
         if self.is_chunked && !self.is_json {
             let line = chunk(std::mem::take(rest));
             return match line {
-                Ok(line) => line.map(|line| read_text(line, is_first)),
+                Ok(line) => line.map(|line| read_text(line, is_first, false)),
                 Err(refusal) => Some(Taken::Refused { re: None, refusal }),
             };
         }
         let is_json = self.is_json;
         match self.decoder.next(rest) {
             Some(Line::Bytes(line)) if is_json => Some(read_json(line)),
-            Some(Line::Bytes(line)) => Some(read_text(line, is_first)),
+            Some(Line::Bytes(line)) => Some(read_text(line, is_first, self.is_lobby)),
             Some(Line::Telnet(reply)) => {
                 self.has_spoken = !is_first;
                 Some(Taken::Telnet(reply))
@@ -357,11 +357,11 @@ fn next_message(decoder: &mut websocket::Decoder, rest: &mut &mut [u8]) -> Optio
     })
 }
 
-fn read_text(line: &[u8], is_first: bool) -> Taken {
+fn read_text(line: &[u8], is_first: bool, is_lobby: bool) -> Taken {
     if is_first && text::looks_like_http(line) {
         return Taken::Http;
     }
-    match text::parse(line) {
+    match if is_lobby { text::parse_in_lobby(line) } else { text::parse(line) } {
         Ok(request) => Taken::Request(request),
         Err(refusal) => Taken::Refused { re: None, refusal },
     }

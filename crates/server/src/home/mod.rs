@@ -17,8 +17,10 @@ mod ending;
 mod engine;
 mod events;
 mod input;
+mod lobbies;
 mod outbox;
 mod recovery;
+mod shows;
 mod socketio;
 mod tongue;
 
@@ -42,7 +44,7 @@ use crate::metrics::Metrics;
 use crate::net::Net;
 use crate::placement::{ConnRef, Placement, ShardId};
 use crate::porter::{GuestNumbers, IpSlot};
-use crate::token::new_session;
+use crate::token::{HostSecret, new_session};
 use audience::{Listener, TO_THE_END};
 
 use conn::{Chat, Conn, Phase, Speaks};
@@ -72,6 +74,7 @@ pub(crate) struct Home<N: Net> {
     guests: GuestNumbers,
     metrics: Arc<Metrics>,
     zone: jiff::tz::TimeZone,
+    host: HostSecret,
     conns: Slab<Conn<N::Socket>>,
     next_generation: u32,
     audiences: HashMap<Place, Vec<Listener>>,
@@ -97,6 +100,7 @@ impl<N: Net> Home<N> {
         guests: GuestNumbers,
         metrics: Arc<Metrics>,
         zone: jiff::tz::TimeZone,
+        host: HostSecret,
     ) -> Home<N> {
         Home {
             shard,
@@ -107,6 +111,7 @@ impl<N: Net> Home<N> {
             timers: ending::Timers::new(config.write_timeout),
             config,
             zone,
+            host,
             conns: Slab::new(),
             next_generation: 0,
             audiences: HashMap::default(),
@@ -137,9 +142,13 @@ impl<N: Net> Home<N> {
         let service = &config.listeners[usize::from(listener)].service;
         let speaks = match service {
             Service::Chat { framing, .. } => {
-                let tongue = Tongue::lines(*framing == Framing::Chunk);
+                let tongue = Tongue::lines(*framing == Framing::Chunk, false);
                 let nick = Nick::guest(self.guests.next());
                 Speaks::Chat(Box::new(self.newcomer(peer, tongue, nick, around.now)))
+            }
+            Service::Lobby { .. } => {
+                let nick = Nick::guest(self.guests.next());
+                Speaks::Chat(Box::new(self.newcomer(peer, Tongue::lines(false, true), nick, around.now)))
             }
             Service::Echo { .. } => Speaks::Echo,
             Service::Relay { .. } => Speaks::Relay { position: 0 },
@@ -148,7 +157,7 @@ impl<N: Net> Home<N> {
         };
         let slot = self.insert(socket, peer, listener, ip_slot, speaks, around);
         match service {
-            Service::Chat { room, .. } => self.land(slot, room, around),
+            Service::Chat { room, .. } | Service::Lobby { lobby: room } => self.land(slot, room, around),
             Service::Echo { .. } | Service::Http(_) => {}
             Service::Relay { to_sender } => {
                 let echo = *to_sender;
@@ -213,6 +222,7 @@ impl<N: Net> Home<N> {
             bucket: if is_limited { Bucket::new(per_second, now) } else { Bucket::endless() },
             echo: false,
             is_resumable: false,
+            is_host: false,
             goodbye: None,
             why_left: None,
         }

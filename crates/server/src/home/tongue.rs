@@ -37,15 +37,23 @@ pub(crate) struct Lines {
     pub(crate) decoder: LineDecoder,
     pub(crate) is_json: bool,
     pub(crate) is_chunked: bool,
+    /// On a lobby's own listener some commands need no slash.
+    pub(crate) is_lobby: bool,
     pub(crate) has_spoken: bool,
     /// The last line before FIN was taken.
     pub(crate) is_finished: bool,
 }
 
 impl Tongue {
-    pub(crate) fn lines(is_chunked: bool) -> Tongue {
-        let decoder = LineDecoder::text();
-        Tongue::Lines(Lines { decoder, is_json: false, is_chunked, has_spoken: false, is_finished: false })
+    pub(crate) fn lines(is_chunked: bool, is_lobby: bool) -> Tongue {
+        Tongue::Lines(Lines {
+            decoder: LineDecoder::text(),
+            is_json: false,
+            is_chunked,
+            is_lobby,
+            has_spoken: false,
+            is_finished: false,
+        })
     }
 
     /// In which form what happens in `room` is written; the current room is the one that plain lines go to.

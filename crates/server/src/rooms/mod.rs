@@ -4,13 +4,20 @@
 //! loaded.
 //! Elsewhere: what a room decides and keeps (`room`), where its log lives (`madang-log`), connections (`home`).
 
+mod attendance;
+mod groups;
+mod kinds;
+mod lobby;
 mod past;
 mod recent;
 mod recovery;
 mod room;
 mod roster;
+mod sealing;
+mod show;
+mod state;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,8 +28,11 @@ use madang_wire::{Answer, ROOMS_MAX, RoomRow};
 use rustc_hash::FxHashMap;
 
 use crate::config::Config;
-use crate::message::{Ask, ConnAnswer, ListRooms, Outgoing, RoomMessage};
+use crate::message::{Ask, ConnAnswer, ListRooms, LobbyAsk, Outgoing, RoomMessage};
 use crate::metrics::Metrics;
+use crate::placement::{Placement, ShardId};
+use attendance::Attendance;
+use kinds::Kinds;
 use recovery::Survivors;
 use room::{Context, Handled, Room};
 
@@ -38,8 +48,10 @@ const WAITING_MAX: usize = 16_384;
 /// The rooms of one shard.
 pub(crate) struct Rooms {
     config: Arc<Config>,
+    kinds: Kinds,
     log: Box<dyn Log>,
     metrics: Arc<Metrics>,
+    attendance: Attendance,
     rooms: HashMap<RoomName, Slot>,
     /// Rooms to which this wake has brought something.
     touched: Vec<RoomName>,
@@ -51,6 +63,8 @@ pub(crate) struct Rooms {
     counts: VecDeque<(Timestamp, RoomName)>,
     /// Rooms with members that could not be loaded again.
     retries: VecDeque<(Timestamp, RoomName)>,
+    /// When holds end, by performance.
+    holds: BTreeSet<(Timestamp, RoomName)>,
 }
 
 enum Slot {
@@ -69,9 +83,11 @@ struct Loading {
 impl Rooms {
     pub(crate) fn new(config: Arc<Config>, log: Box<dyn Log>, metrics: Arc<Metrics>) -> Rooms {
         Rooms {
+            kinds: Kinds::new(config.clone()),
             config,
             log,
             metrics,
+            attendance: Attendance::default(),
             rooms: HashMap::default(),
             touched: Vec::new(),
             reads: FxHashMap::default(),
@@ -79,11 +95,23 @@ impl Rooms {
             empty: VecDeque::new(),
             counts: VecDeque::new(),
             retries: VecDeque::new(),
+            holds: BTreeSet::new(),
+        }
+    }
+
+    /// Loads the lobbies and performances that are this shard's.
+    pub(crate) fn begin(&mut self, placement: &Placement, me: ShardId) {
+        let lasting: Vec<RoomName> =
+            self.kinds.lasting().filter(|room| placement.of_room(room) == me).cloned().collect();
+        for room in lasting {
+            self.log.load(&room, self.kinds.settings(&room).durability);
+            self.rooms.insert(room, Slot::Loading(Box::default()));
         }
     }
 
     /// Takes one message for one of this shard's rooms.
     pub(crate) fn handle(&mut self, message: RoomMessage, now: Timestamp, out: &mut Outgoing) {
+        let Some(message) = self.admit(message, now, out) else { return };
         if let Some(message) = self.carry_out(message, None, now, out) {
             self.keep_waiting(message, out);
         }
@@ -116,10 +144,8 @@ impl Rooms {
     fn keep_waiting(&mut self, message: RoomMessage, out: &mut Outgoing) {
         let room = message.room.clone();
         match self.rooms.get_mut(&room) {
-            // Who goes is never refused: it would stay for ever.
             Some(Slot::Loading(loading))
-                if loading.waiting.len() < WAITING_MAX
-                    || matches!(message.ask, Ask::Leave { .. } | Ask::Rename { .. }) =>
+                if loading.waiting.len() < WAITING_MAX || is_never_refused(&message.ask) =>
             {
                 loading.waiting.push(message);
             }
@@ -129,12 +155,18 @@ impl Rooms {
                 Ask::Join { .. } | Ask::Follow { .. } | Ask::Post(_) | Ask::Who | Ask::History { .. }
             ) =>
             {
-                let durability = self.config.room_settings(&room).durability;
-                self.log.load(&room, durability);
+                self.log.load(&room, self.kinds.settings(&room).durability);
                 let loading = Loading { waiting: vec![message], survivors: Survivors::default() };
                 self.rooms.insert(room, Slot::Loading(Box::new(loading)));
             }
-            None => refuse(message, Refusal::NotAMember { room }, out),
+            None => {
+                let refusal = match &message.ask {
+                    Ask::Lobby(_) => Refusal::NoSuchLobby { lobby: room },
+                    Ask::Show(_) => Refusal::NoSuchShow { show: room.to_string() },
+                    _ => Refusal::NotAMember { room },
+                };
+                refuse(message, refusal, out);
+            }
         }
     }
 
@@ -146,6 +178,9 @@ impl Rooms {
             let is_count_due = room.poll_count_due(context.presence_limit);
             let is_nothing = room.is_idle() && !room.exists();
             let is_expiring = room.poll_expiring();
+            if let Some(due) = room.poll_deadline() {
+                self.holds.insert((due, name.clone()));
+            }
             if is_count_due {
                 self.counts.push_back((now.plus(COUNT_EVERY), name.clone()));
             }
@@ -186,7 +221,7 @@ impl Rooms {
                 }
             }
             Completion::Appended { room, last, result: Err(error) } => {
-                self.append_failed(room, last, &error, out)
+                self.append_failed(room, last, &error, now, out)
             }
             Completion::Health(_) => {}
         }
@@ -207,15 +242,15 @@ impl Rooms {
                 return;
             }
         };
-        let settings = self.config.room_settings(&name).clone();
+        let settings = self.kinds.settings(&name);
         let room = match result {
-            Ok(loaded) => Room::load(name.clone(), settings, *loaded),
+            Ok(loaded) => Room::load(name.clone(), self.kinds.of(&name), settings, *loaded),
             Err(error) => {
                 tracing::error!(room = %name, %error, "a room can't be loaded");
                 None
             }
         };
-        let Some(mut room) = room else {
+        let Some(room) = room else {
             self.log.unload(&name);
             let refusal = Refusal::Unavailable { room: name.clone() };
             for message in waiting {
@@ -235,17 +270,18 @@ impl Rooms {
                     refuse(message, refusal.clone(), out);
                 }
             }
-            if !survivors.roster.is_empty() {
+            if !survivors.roster.is_empty() || self.is_lasting(&name) {
                 self.retries.push_back((now.plus(LOAD_AGAIN_AFTER), name.clone()));
                 let loading = Loading { waiting: Vec::new(), survivors };
                 self.rooms.insert(name, Slot::Loading(Box::new(loading)));
             }
             return;
         };
-        let presence_limit = self.config.presence_limit;
-        let mut context = Context { now, presence_limit, log: &mut *self.log, out, metrics: &self.metrics };
-        room.adopt(survivors, &mut context);
         self.rooms.insert(name.clone(), Slot::Open(Box::new(room)));
+        if let Some((room, mut context)) = self.open(&name, now, out) {
+            room.adopt(survivors, &mut context);
+        }
+        self.look_around(&name, now);
         self.touched.push(name);
         waiting.into_iter().for_each(|message| self.handle(message, now, out));
     }
@@ -256,6 +292,7 @@ impl Rooms {
         name: RoomName,
         last: madang_room::Seq,
         error: &madang_log::AppendError,
+        now: Timestamp,
         out: &mut Outgoing,
     ) {
         tracing::error!(room = %name, seq = %last, %error, "an event is not in the log, the room is loaded again");
@@ -266,12 +303,17 @@ impl Rooms {
         };
         let members = room.members();
         let survivors = room.give_up(&refusal, out);
+        let lobby = room.lobby.clone();
         // Who came in with what is void never came.
         self.metrics.members.dec_by((members - survivors.roster.len()) as i64);
+        if let Some(lobby) = lobby {
+            let until = now.plus(self.grace(&lobby));
+            survivors.never_came.iter().for_each(|conn| self.attendance.went(&lobby, *conn, until));
+        }
         let loading = Loading { waiting: Vec::new(), survivors };
         self.rooms.insert(name.clone(), Slot::Loading(Box::new(loading)));
         self.log.unload(&name);
-        self.log.load(&name, self.config.room_settings(&name).durability);
+        self.log.load(&name, self.kinds.settings(&name).durability);
     }
 
     /// Does what is due: counts of large rooms, unloading of empty ones.
@@ -284,9 +326,17 @@ impl Rooms {
         }
         while let Some((_, name)) = self.retries.pop_front_if(|(due, _)| *due <= now) {
             if let Some(Slot::Loading(_)) = self.rooms.get(&name) {
-                self.log.load(&name, self.config.room_settings(&name).durability);
+                self.log.load(&name, self.kinds.settings(&name).durability);
             }
         }
+        while self.holds.first().is_some_and(|(due, _)| *due <= now) {
+            let Some((_, name)) = self.holds.pop_first() else { break };
+            if let Some((room, mut context)) = self.open(&name, now, out) {
+                room.expire(&mut context);
+                self.touched.push(name);
+            }
+        }
+        self.lapse(now, out);
         while let Some((_, name)) = self.empty.pop_front_if(|(due, _)| *due <= now) {
             self.unload_if_idle(&name, now, out);
         }
@@ -316,14 +366,25 @@ impl Rooms {
         out: &'a mut Outgoing,
     ) -> Option<(&'a mut Room, Context<'a>)> {
         let Some(Slot::Open(room)) = self.rooms.get_mut(name) else { return None };
-        let presence_limit = self.config.presence_limit;
-        Some((room, Context { now, presence_limit, log: &mut *self.log, out, metrics: &self.metrics }))
+        let context = Context {
+            now,
+            presence_limit: self.config.presence_limit,
+            seats_held: self.config.limits.seats_held,
+            log: &mut *self.log,
+            out,
+            metrics: &self.metrics,
+            attendance: &mut self.attendance,
+        };
+        Some((room, context))
     }
 
     /// When [`Rooms::tick`] is due next.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
         let due = |queue: &VecDeque<(Timestamp, RoomName)>| queue.front().map(|(due, _)| *due);
-        [due(&self.counts), due(&self.empty), due(&self.retries)].into_iter().flatten().min()
+        let holds = self.holds.first().map(|(due, _)| *due);
+        let deadlines =
+            [due(&self.counts), due(&self.empty), due(&self.retries), holds, self.attendance.next_deadline()];
+        deadlines.into_iter().flatten().min()
     }
 
     /// The rooms with members, in the order of their names.
@@ -362,13 +423,29 @@ impl Rooms {
     }
 }
 
+/// Who goes would stay for ever.
+fn is_never_refused(ask: &Ask) -> bool {
+    match ask {
+        Ask::Leave { .. } | Ask::Rename { .. } => true,
+        Ask::Lobby(ask) => matches!(ask.what, LobbyAsk::Lapse),
+        _ => false,
+    }
+}
+
 /// Refuses a message that no room could take.
 fn refuse(message: RoomMessage, refusal: Refusal, out: &mut Outgoing) {
     let RoomMessage { room, from, re, ask } = message;
     let what = match ask {
         Ask::Join { .. } | Ask::Follow { .. } => ConnAnswer::Joined { re, result: Err(refusal) },
         Ask::Leave { .. } => ConnAnswer::Left { re, room, until: 0, result: Err(refusal) },
-        Ask::Rename { .. } => return,
+        Ask::Rename { .. } | Ask::Place(_) => return,
+        Ask::Lobby(ask) if matches!(ask.what, LobbyAsk::Checkin { .. }) => {
+            ConnAnswer::CheckedIn { re, result: Err(refusal) }
+        }
+        Ask::Lobby(ask) if matches!(ask.what, LobbyAsk::Checkout) => {
+            ConnAnswer::CheckedOut { re, result: Err(refusal) }
+        }
+        Ask::Lobby(ask) if matches!(ask.what, LobbyAsk::Lapse) => return,
         _ => ConnAnswer::Done { re, result: Err::<Answer, _>(refusal), log_is_busy: false },
     };
     out.tell_conn(from, what);

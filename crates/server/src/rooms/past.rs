@@ -172,9 +172,9 @@ impl Room {
     }
 
     fn snapshot(&mut self, context: &mut Context<'_>) {
-        let Ok(state) = serde_json::to_string(&self.chat.save()) else { return };
+        let Some(state) = self.state.save() else { return };
         let before = self.cutoff(context.now);
-        context.log.snapshot(self.chat.name(), self.last, state, Trim { first: self.first, before });
+        context.log.snapshot(self.state.name(), self.last, state, Trim { first: self.first, before });
         self.snapshot_at = self.last;
     }
 
@@ -183,7 +183,7 @@ impl Room {
         let first = self.last.next().minus(self.settings.retention.keep.max(1));
         if first > self.first {
             self.first = first;
-            self.chat.trim(first);
+            self.state.trim(first);
         }
     }
 

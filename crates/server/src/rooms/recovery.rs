@@ -25,6 +25,8 @@ pub(super) struct Survivors {
     pub(super) told: Seq,
     /// Who came and went meanwhile, and has not been told of.
     pub(super) presence: Vec<(Option<ConnRef>, Presence)>,
+    /// Who was about to come in and never has.
+    pub(super) never_came: Vec<ConnRef>,
 }
 
 impl Room {
@@ -65,6 +67,10 @@ impl Room {
                     }
                     *result = Err(refusal.clone());
                 }
+                ConnAnswer::CheckedIn { result, .. } => *result = Err(refusal.clone()),
+                ConnAnswer::CheckedOut { result, .. } => *result = Err(refusal.clone()),
+                // It has not happened.
+                ConnAnswer::Displaced { .. } => continue,
                 // Leaving is no event: it holds whatever the log says.
                 ConnAnswer::Left { until, .. } => *until = 0,
                 _ => {}
@@ -72,12 +78,12 @@ impl Room {
             out.send(shard, Message::Conn(message));
         }
         presence.retain(|(author, _)| author.is_none_or(|author| !never_came.contains(&author)));
-        Survivors { roster: std::mem::take(&mut self.roster), told: self.told, presence }
+        Survivors { roster: std::mem::take(&mut self.roster), told: self.told, presence, never_came }
     }
 
     /// Takes over who was here before the log was read again, and tells them what they had not heard.
     pub(super) fn adopt(&mut self, survivors: Survivors, context: &mut Context<'_>) {
-        let Survivors { roster, told, presence } = survivors;
+        let Survivors { roster, told, presence, .. } = survivors;
         self.roster = roster;
         if told > self.last {
             // Members were told of events that the log does not have: from here on it is another past.

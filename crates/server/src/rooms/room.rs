@@ -3,27 +3,30 @@
 //! Invariant: what happens is decided, applied and given its `seq` at once; members and (in `sync` rooms) everybody
 //! else hear of it when the wake is sealed and the log's promise for this room is kept, in the order in which it was
 //! decided.
-//! Elsewhere: loading, timers and which room a message is for (`rooms`), sockets (`home`).
+//! Elsewhere: how a wake ends (`sealing`), what only lobbies and performances do (`lobby`, `show`), loading, timers and
+//! which room a message is for (`rooms`), sockets (`home`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use madang_log::{Durability, Epochs, Health, Loaded, Log, Range, Record};
+use madang_log::{Epochs, Loaded, Log, Range};
 use madang_room::{
-    Actor, Chat, Command, Decision, Entry, Event, Presence, Refusal, RoomName, SavedChat, Seq, SessionId,
-    Timestamp, WhyLeft,
+    Actor, Command, Decision, Entry, Event, Events, Presence, Refusal, RoomName, Seq, SessionId, Timestamp,
+    WhyLeft,
 };
 use madang_wire::{Answer, HISTORY_EVENTS_MAX, Joined, RequestId, RoomRow};
 
 use smallvec::SmallVec;
 
+use super::attendance::Attendance;
+use super::kinds::Kind;
 use super::recent::Recent;
 use super::roster::Roster;
-use crate::batch::{Batch, Item, Place, What};
+use super::state::State;
+use crate::batch::{Item, What};
 use crate::config::RoomSettings;
 use crate::message::{
-    Ask, CameIn, ConnAnswer, ConnMessage, Message, Outgoing, Person, Post, ResumeFrom, RoomMessage,
-    is_summed_up,
+    Ask, CameIn, ConnAnswer, Message, Outgoing, Person, Post, ResumeFrom, RoomMessage, is_summed_up,
 };
 use crate::metrics::Metrics;
 use crate::placement::{ConnRef, ShardId};
@@ -32,9 +35,12 @@ use crate::placement::{ConnRef, ShardId};
 pub(crate) struct Context<'a> {
     pub(crate) now: Timestamp,
     pub(crate) presence_limit: usize,
+    /// Seats that one session may hold at once.
+    pub(crate) seats_held: u32,
     pub(crate) log: &'a mut dyn Log,
     pub(crate) out: &'a mut Outgoing,
     pub(crate) metrics: &'a Arc<Metrics>,
+    pub(super) attendance: &'a mut Attendance,
 }
 
 /// What the caller has to do for a message that the room could not answer from memory.
@@ -50,7 +56,9 @@ pub(crate) enum Handled {
 const NOBODY: SessionId = SessionId([0; 16]);
 
 pub(crate) struct Room {
-    pub(super) chat: Chat,
+    pub(super) state: State,
+    /// Whose group's room it is.
+    pub(super) lobby: Option<RoomName>,
     pub(super) settings: RoomSettings,
     pub(super) epochs: Epochs,
     pub(super) last: Seq,
@@ -88,28 +96,35 @@ pub(super) struct Wake {
     /// Answers that wait for the log with the items (`sync` rooms only).
     pub(super) answers: Vec<(ShardId, Message)>,
     /// Shards whose members left and still get what came before that.
-    departed: Vec<ShardId>,
+    pub(super) departed: Vec<ShardId>,
 }
 
 impl Room {
     /// Builds the room from what is stored. `None` where the stored state can't be read.
-    pub(crate) fn load(name: RoomName, settings: RoomSettings, loaded: Loaded) -> Option<Room> {
-        let (snapshot_at, mut chat) = match &loaded.snapshot {
-            Some((seq, state)) => {
-                let saved: SavedChat = serde_json::from_str(state).ok()?;
-                (*seq, Chat::load(name, &saved)?)
-            }
-            None => (Seq::ZERO, Chat::new(name)),
+    pub(super) fn load(
+        name: RoomName,
+        kind: Kind<'_>,
+        settings: RoomSettings,
+        loaded: Loaded,
+    ) -> Option<Room> {
+        let (snapshot_at, mut state) = match &loaded.snapshot {
+            Some((seq, state)) => (*seq, State::load(name, kind, state)?),
+            None => (Seq::ZERO, State::new(name, kind)),
+        };
+        let lobby = match kind {
+            Kind::Group { lobby, .. } => Some(lobby.name.clone()),
+            _ => None,
         };
         let mut recent = Recent::default();
         for record in loaded.tail {
             for entry in record.entries().iter().filter(|entry| entry.seq > snapshot_at) {
-                chat.apply(entry.seq, &entry.event);
+                state.apply(entry);
             }
             recent.push(record);
         }
         let mut room = Room {
-            chat,
+            state,
+            lobby,
             settings,
             epochs: loaded.epochs,
             last: loaded.last,
@@ -135,7 +150,7 @@ impl Room {
     }
 
     pub(crate) fn name(&self) -> &RoomName {
-        self.chat.name()
+        self.state.name()
     }
 
     /// Has anything ever happened here?
@@ -143,9 +158,12 @@ impl Room {
         self.last > Seq::ZERO
     }
 
-    /// Is nobody here, and nothing under way?
+    /// Is nobody here, and nothing under way? Lobbies and performances are never left alone: time goes on in them.
     pub(crate) fn is_idle(&self) -> bool {
-        self.roster.is_empty() && !self.is_unsealed() && self.held.is_none()
+        matches!(self.state, State::Chat(_))
+            && self.roster.is_empty()
+            && !self.is_unsealed()
+            && self.held.is_none()
     }
 
     /// Is it to be queued for unloading? True once until [`Room::stop_expiring`].
@@ -184,6 +202,7 @@ impl Room {
     /// Do members have to be told how many they are now?
     pub(crate) fn owes_count(&self, presence_limit: usize) -> bool {
         self.roster.len() > presence_limit
+            && matches!(self.state, State::Chat(_))
             && self.roster.len() != self.count_told as usize
             && !self.is_count_due
     }
@@ -201,9 +220,9 @@ impl Room {
     pub(crate) fn row(&self) -> RoomRow {
         RoomRow {
             room: self.name().clone(),
-            kind: "chat",
+            kind: self.state.kind(),
             count: self.roster.len(),
-            capacity: self.chat.capacity(self.settings.capacity),
+            capacity: self.state.capacity(self.settings.capacity),
         }
     }
 
@@ -236,8 +255,9 @@ impl Room {
             Ask::Post(post) => self.post(from, re, *post, context),
             Ask::Topic { text: Some(text) } => self.command(from, re, &Command::Topic { text }, context),
             Ask::Topic { text: None } => {
-                let topic = self.chat.topic().cloned();
-                let result = self.member(from).map(|_| Answer::Topic { room, topic });
+                let topic = self.state.topic().cloned();
+                let result = self.member(from).and(self.state.chat());
+                let result = result.map(|_| Answer::Topic { room, topic });
                 self.answer(from, re, result, context);
             }
             Ask::Capacity { capacity } => self.command(from, re, &Command::Capacity { capacity }, context),
@@ -262,6 +282,13 @@ impl Room {
                 self.answer(from, re, result, context);
             }
             Ask::Rename { person } => self.rename(from, person, context),
+            Ask::Lobby(ask) => self.ask_lobby(from, re, *ask, context),
+            Ask::Show(ask) => self.ask_show(from, re, *ask, context),
+            Ask::Place(presence) => {
+                if !self.roster.is_empty() {
+                    self.present(*presence, from, context);
+                }
+            }
         }
         Handled::Done
     }
@@ -287,7 +314,14 @@ impl Room {
         let member = self.member(from)?;
         let actor =
             Actor { nick: member.nick.clone(), session: member.session, is_member: true, is_host: false };
-        let decision = self.chat.decide(command, &actor, self.roster.len(), self.settings.capacity)?;
+        let chat = match &self.state {
+            // Who only talks there is told how to get somebody to talk to.
+            State::Lobby(lobby) if lobby.place_of(actor.session).is_none() => {
+                return Err(lobby.not_checked_in());
+            }
+            state => state.chat()?,
+        };
+        let decision = chat.decide(command, &actor, self.roster.len(), self.settings.capacity)?;
         match decision {
             Decision::Already(seq) => Ok(seq),
             Decision::Record(events) => {
@@ -304,14 +338,15 @@ impl Room {
         let mut actor = Actor { nick, session: NOBODY, is_member: false, is_host: false };
         let result = (|| {
             let mut recorded = Vec::new();
+            let chat = self.state.chat()?;
             if !self.exists() {
-                let made = self.chat.decide(&Command::Join { capacity: None }, &actor, 0, 0)?;
+                let made = chat.decide(&Command::Join { capacity: None }, &actor, 0, 0)?;
                 if let Decision::Record(events) = made {
                     recorded.extend(events);
                 }
             }
             actor.is_member = true;
-            match self.chat.decide(&Command::Say { text, key }, &actor, 0, 0)? {
+            match chat.decide(&Command::Say { text, key }, &actor, 0, 0)? {
                 Decision::Already(seq) => Ok(seq),
                 Decision::Record(events) => {
                     recorded.extend(events);
@@ -325,24 +360,20 @@ impl Room {
         self.answer(from, re, result.map(|seq| Answer::Recorded { seq }), context);
     }
 
-    fn record(&mut self, events: impl IntoIterator<Item = Event>, author: ConnRef, now: Timestamp) {
+    pub(super) fn record(
+        &mut self,
+        events: impl IntoIterator<Item = Event>,
+        author: ConnRef,
+        now: Timestamp,
+    ) {
         for event in events {
             self.last = self.last.next();
             self.last_at = self.last_at.max(now);
-            self.chat.apply(self.last, &event);
             let entry = Entry { seq: self.last, at: self.last_at, event };
+            self.state.apply(&entry);
             let wake = self.wake();
             wake.items.push(Item { author: Some(author), what: What::Logged(wake.entries.len() as u32) });
             wake.entries.push(entry);
-        }
-    }
-
-    /// Refuses what the log could not keep now.
-    fn check_log(&self, context: &Context<'_>) -> Result<(), Refusal> {
-        let is_durable = self.settings.durability != Durability::Memory;
-        match is_durable && context.log.health() == Health::Failing {
-            true => Err(Refusal::Unavailable { room: self.name().clone() }),
-            false => Ok(()),
         }
     }
 
@@ -364,9 +395,13 @@ impl Room {
         let replaced = self.roster.other_connection(person.session, from);
         let present = self.roster.len() - usize::from(replaced.is_some());
         let is_member = self.roster.member(from).is_some();
-        let actor =
-            Actor { nick: person.nick.clone(), session: person.session, is_member, is_host: false };
-        let decided = self.chat.decide(&Command::Join { capacity }, &actor, present, self.settings.capacity);
+        let actor = Actor { nick: person.nick.clone(), session: person.session, is_member, is_host: false };
+        let decided = match &self.state {
+            State::Chat(chat) if self.exists() || self.lobby.is_none() => {
+                chat.decide(&Command::Join { capacity }, &actor, present, self.settings.capacity)
+            }
+            _ => Ok(Decision::Record(self.making())),
+        };
         let decided = decided.and_then(|decision| match &decision {
             Decision::Record(events) if !events.is_empty() => self.check_log(context).map(|()| decision),
             _ => Ok(decision),
@@ -387,8 +422,18 @@ impl Room {
             context.metrics.members.inc();
             self.present(Presence::Joined { nick: person.nick.clone() }, from, context);
         }
-        let came_in = self.come_in(resume, read, is_member, context);
+        if let Some(lobby) = &self.lobby {
+            context.attendance.came(lobby, person.session, &person.nick, from);
+        }
+        let mut came_in = self.come_in(resume, read, is_member, context);
+        came_in.sight = self.sight(person.session, context.now);
         self.send(from, ConnAnswer::Joined { re, result: Ok(Box::new(came_in)) }, context);
+    }
+
+    /// The first event of a room that the server makes, where it has none yet.
+    pub(super) fn making(&self) -> Events {
+        let is_new = !self.exists();
+        is_new.then(Event::created_by_server).into_iter().collect()
     }
 
     /// Somebody wants to hear what happens here without being a member.
@@ -423,25 +468,29 @@ impl Room {
             _ => (None, None),
         };
         // One who was here already goes on hearing what is live, but not what was just replayed.
-        let hears_all = is_member && (resume.is_none() || reset);
+        // Of a performance one sees the seats as they are now, so what led to it is not to be heard.
+        let is_seen = matches!(self.state, State::Show(_));
+        let hears_all = is_member && (resume.is_none() || reset) && !is_seen;
         // Its `seq` must not count what is heard only after this answer.
         let unheard = self.unsealed().first().filter(|_| hears_all);
         let seq = unheard.map_or(self.last, |entry| entry.seq.minus(1));
         let count = self.roster.len();
-        let members = (count <= context.presence_limit).then(|| self.roster.nicks());
+        // Who comes and goes is told in chat rooms alone.
+        let is_told = matches!(self.state, State::Chat(_)) && count <= context.presence_limit;
+        let members = is_told.then(|| self.roster.nicks());
         let joined = Joined {
             room: self.name().clone(),
-            kind: "chat",
+            kind: self.state.kind(),
             epoch: self.epochs.current().as_str().into(),
             seq,
             count,
             members,
-            capacity: self.chat.capacity(self.settings.capacity),
-            topic: self.chat.topic().cloned(),
+            capacity: self.state.capacity(self.settings.capacity),
+            topic: self.state.topic().cloned(),
             reset,
         };
         let from_item = if hears_all { 0 } else { self.item_count() };
-        CameIn { joined, gap, replay, from: from_item, is_new: !is_member }
+        CameIn { joined, gap, replay, from: from_item, is_new: !is_member, sight: None }
     }
 
     fn leave(
@@ -492,7 +541,15 @@ impl Room {
     }
 
     fn present(&mut self, presence: Presence, author: ConnRef, context: &Context<'_>) {
-        if !is_summed_up(&presence, self.roster.len(), context.presence_limit) {
+        let is_told = match &self.state {
+            // A group's members hear who has a place in it, not who is connected.
+            State::Chat(_) if self.lobby.is_some() => {
+                !matches!(presence, Presence::Joined { .. } | Presence::Left { .. })
+            }
+            State::Chat(_) => true,
+            State::Lobby(_) | State::Show(_) => false,
+        };
+        if is_told && !is_summed_up(&presence, self.roster.len(), context.presence_limit) {
             let item = Item { author: Some(author), what: What::Presence(Box::new(presence)) };
             self.wake().items.push(item);
         }
@@ -509,72 +566,8 @@ impl Room {
 
     fn who(&self, presence_limit: usize) -> Answer {
         let count = self.roster.len();
-        let members = (count <= presence_limit).then(|| self.roster.nicks());
+        let is_told = matches!(self.state, State::Chat(_)) && count <= presence_limit;
+        let members = is_told.then(|| self.roster.nicks());
         Answer::Who { room: self.name().clone(), count, members }
-    }
-
-    fn answer(
-        &mut self,
-        to: ConnRef,
-        re: Option<RequestId>,
-        result: Result<Answer, Refusal>,
-        context: &mut Context<'_>,
-    ) {
-        let is_durable = self.settings.durability != Durability::Memory;
-        let log_is_busy = is_durable && context.log.health() == Health::Busy;
-        self.send(to, ConnAnswer::Done { re, result, log_is_busy }, context);
-    }
-
-    /// Answers at once, or, in a `sync` room, after the state that the answer was decided on.
-    fn send(&mut self, to: ConnRef, what: ConnAnswer, context: &mut Context<'_>) {
-        // Also with presence alone: what is decided later in this wake may hold the batch that it belongs to.
-        let is_held = self.is_unsealed() || self.held.is_some();
-        if self.settings.durability == Durability::Sync && is_held {
-            self.wake().answers.push((to.shard, Message::Conn(ConnMessage { to, what })));
-        } else {
-            context.out.tell_conn(to, what);
-        }
-    }
-
-    /// Has something been decided that is not in the log yet?
-    fn is_tentative(&self) -> bool {
-        !self.unsealed().is_empty() || self.held.is_some()
-    }
-
-    /// Ends the wake: gives its events to the log and its items to the members, at once or when the log has them.
-    pub(crate) fn seal(&mut self, context: &mut Context<'_>) {
-        let is_held = self.settings.durability == Durability::Sync && self.is_tentative();
-        let Wake { entries, items, answers, departed } = *self.wake.take().unwrap_or_default();
-        let record = (!entries.is_empty()).then(|| Arc::new(Record::new(entries)));
-        if let Some(record) = &record {
-            self.recent.push(record.clone());
-            context.log.append(self.chat.name(), record.first().minus(1), record.clone());
-        }
-        let batch = (!items.is_empty()).then(|| {
-            let place = Place::Room(self.name().clone());
-            Arc::new(Batch::new(place, items, record, context.metrics.clone()))
-        });
-        let here = self.roster.homes().filter(|shard| !departed.contains(shard));
-        let hearers = here.chain(departed.iter().copied());
-        let batches = hearers.filter_map(|shard| Some((shard, Message::Batch(batch.clone()?))));
-        let sealed = answers.into_iter().chain(batches);
-        if is_held {
-            self.held.get_or_insert_default().push_back((self.last, sealed.collect()));
-        } else {
-            sealed.for_each(|(shard, message)| context.out.send(shard, message));
-            self.told = self.last;
-        }
-        self.trim();
-        self.snapshot_if_due(context);
-    }
-
-    /// The log has everything up to `last`: whoever waited for that is told.
-    pub(crate) fn committed(&mut self, last: Seq, out: &mut Outgoing) {
-        self.told = self.told.max(last);
-        let Some(held) = &mut self.held else { return };
-        while let Some((_, messages)) = held.pop_front_if(|(seq, _)| *seq <= last) {
-            messages.into_iter().for_each(|(shard, message)| out.send(shard, message));
-        }
-        self.held.take_if(|held| held.is_empty());
     }
 }

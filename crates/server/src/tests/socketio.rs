@@ -9,7 +9,7 @@ use crate::config::{Config, Listener, RoomRule, RoomSettings};
 
 impl World {
     /// A client that is connected to the namespace, and what it was told then.
-    fn connect_socketio(&mut self, name: &str, auth: &str) -> String {
+    pub(super) fn connect_socketio(&mut self, name: &str, auth: &str) -> String {
         self.open_socketio(name);
         self.frames(name);
         self.frame(name, &format!("40{auth}"));
@@ -17,7 +17,7 @@ impl World {
     }
 
     /// Emits an event with an object and asks for its acknowledgment, which is returned.
-    fn ask(&mut self, name: &str, event: &str, object: &str) -> String {
+    pub(super) fn ask(&mut self, name: &str, event: &str, object: &str) -> String {
         self.frame(name, &format!(r#"427["{event}",{object}]"#));
         let frames = self.frames(name);
         let ack = frames.iter().find_map(|frame| frame.strip_prefix("437"));

@@ -25,7 +25,7 @@ use crate::net::Net;
 use crate::placement::{Placement, ShardId};
 use crate::porter::GuestNumbers;
 use crate::shard::{Common, Shard};
-use crate::token::TokenKey;
+use crate::token::{HostSecret, TokenKey};
 
 /// 2026-11-20T10:00:00Z.
 const START: Timestamp = Timestamp(1_795_168_800_000);
@@ -39,6 +39,7 @@ pub(super) struct World {
     completions: Arc<Mutex<VecDeque<(usize, Completion)>>>,
     pub(super) log: Vec<Control>,
     pub(super) now: Timestamp,
+    placement: Placement,
     next_shard: usize,
 }
 
@@ -87,6 +88,7 @@ impl World {
             completions: Arc::default(),
             log: Vec::new(),
             now: START,
+            placement: Placement::new(1),
             next_shard: 0,
         };
         world.start();
@@ -95,12 +97,14 @@ impl World {
 
     fn start(&mut self) {
         let config = Arc::new(self.config.clone());
+        self.placement = Placement::new(config.shards as u16);
         let common = Common {
             config: config.clone(),
-            placement: Placement::new(config.shards as u16),
+            placement: self.placement.clone(),
             tokens: Arc::new(TokenKey::new(&[7; 32])),
             guests: GuestNumbers::default(),
             zone: jiff::tz::TimeZone::UTC,
+            host: HostSecret::new("open sesame"),
         };
         for at in 0..config.shards {
             let completions = self.completions.clone();
@@ -115,6 +119,17 @@ impl World {
             self.shards.push(Shard::new(ShardId(at as u16), common.clone(), log, metrics, net));
         }
         self.settle();
+    }
+
+    /// The log of the shard that owns a room.
+    pub(super) fn log_of(&self, room: &str) -> &Control {
+        let room = madang_room::RoomName::parse(room).unwrap();
+        &self.log[usize::from(self.placement.of_room(&room).0)]
+    }
+
+    /// The time as it stands in JSON.
+    pub(super) fn now_text(&self) -> String {
+        self.now.to_jiff().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
     }
 
     /// People who come in by text lines, one after the other, and whose greetings are not looked at.
