@@ -92,8 +92,11 @@ pub(super) async fn wrong_method(method: Method, uri: Uri) -> Response<Body> {
 fn status(refusal: &Refusal) -> StatusCode {
     match refusal.code() {
         "forbidden" => StatusCode::FORBIDDEN,
-        "no_such_room" | "no_such_nick" => StatusCode::NOT_FOUND,
+        "no_such_room" | "no_such_nick" | "no_such_show" | "no_such_seat" => StatusCode::NOT_FOUND,
         "nick_taken" | "not_a_member" | "room_full" | "key_reused" => StatusCode::CONFLICT,
+        "already_checked_in" | "not_checked_in" | "seat_taken" | "hold_expired" | "not_yours" => {
+            StatusCode::CONFLICT
+        }
         "too_long" => StatusCode::PAYLOAD_TOO_LARGE,
         "too_fast" | "too_many" => StatusCode::TOO_MANY_REQUESTS,
         "unavailable" | "unknown" => StatusCode::SERVICE_UNAVAILABLE,
@@ -115,6 +118,8 @@ mod tests {
             (Refusal::BadText(TextError::Empty), 400),
             (Refusal::NickReserved { nick: Nick::guest(1) }, 403),
             (Refusal::NoSuchRoom { room: room() }, 404),
+            (Refusal::NoSuchShow { show: String::new() }, 404),
+            (Refusal::NoSuchReservation, 409),
             (Refusal::NickTaken { nick: Nick::guest(1) }, 409),
             (Refusal::RoomFull { room: room(), capacity: 2 }, 409),
             (Refusal::KeyReused { key: String::new() }, 409),

@@ -115,6 +115,34 @@ pub(super) async fn post_message(
     call(&place, &client, message(room, &head.headers, &body)).await
 }
 
+/// The shows, their performances, and how many seats of each are free.
+#[utoipa::path(get, path = "/api/shows", tag = "shows",
+    responses((status = 200, description = "The shows", body = openapi::Shows)))]
+pub(super) async fn shows(
+    State(place): State<Arc<Place>>,
+    Extension(client): Extension<Arc<Client>>,
+) -> Response<Body> {
+    call(&place, &client, Ok(Op::Shows)).await
+}
+
+/// The seats of a performance as they are now.
+#[utoipa::path(get, path = "/api/shows/{show}/{performance}", tag = "shows",
+    params(
+        ("show" = String, Path, description = "The show's id"),
+        ("performance" = String, Path, description = "The performance's id within the show"),
+    ),
+    responses(
+        (status = 200, description = "The seats", body = openapi::Seating),
+        (status = 404, description = "There is no such show or performance", body = openapi::Error),
+    ))]
+pub(super) async fn seats(
+    State(place): State<Arc<Place>>,
+    Extension(client): Extension<Arc<Client>>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Response<Body> {
+    call(&place, &client, performance(path).map(|room| Op::Seats { performance: Some(room) })).await
+}
+
 /// Carries out what was asked, if it makes sense.
 async fn call(place: &Place, client: &Client, asked: Result<Op, Refusal>) -> Response<Body> {
     match asked {
@@ -165,6 +193,14 @@ fn key(headers: &HeaderMap) -> Result<Option<Key>, Refusal> {
 pub(super) fn room_name(room: RoomPath) -> Result<RoomName, Refusal> {
     let Path(name) = room.map_err(|_| bad("the name of a room in a path is UTF-8, percent-encoded"))?;
     RoomName::parse(&name).map_err(|why| Refusal::BadName { name: name.chars().take(64).collect(), why })
+}
+
+fn performance(path: Result<Path<(String, String)>, PathRejection>) -> Result<RoomName, Refusal> {
+    let Path((show, performance)) = path.map_err(|_| bad("a path is UTF-8, percent-encoded"))?;
+    let name = format!("{show}/{performance}");
+    // What can be no name is the name of no show.
+    let unknown = |_| Refusal::NoSuchShow { show: name.chars().take(64).collect() };
+    RoomName::parse(&name).map_err(unknown)
 }
 
 pub(super) fn seq(query: &Query, name: &str) -> Result<Option<Seq>, Refusal> {

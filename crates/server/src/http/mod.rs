@@ -177,6 +177,8 @@ fn routes(place: &Arc<Place>) -> Router {
         .route("/api/rooms", get(api::rooms))
         .route("/api/rooms/{room}/events", get(api::events))
         .route("/api/rooms/{room}/messages", post(api::post_message))
+        .route("/api/shows", get(api::shows))
+        .route("/api/shows/{show}/{performance}", get(api::seats))
         .route("/api/openapi.json", get(openapi::description))
         .route("/metrics", get(operations::metrics))
         .route("/healthz", get(operations::healthz))

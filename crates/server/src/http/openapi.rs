@@ -3,6 +3,7 @@
 //! What is answered is written by `madang-wire`, straight into bytes; these types only describe it. A test holds them
 //! against what is written.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::body::Body;
@@ -21,6 +22,8 @@ use super::{answer, api, operations};
         api::rooms,
         api::events,
         api::post_message,
+        api::shows,
+        api::seats,
         operations::metrics,
         operations::healthz,
         operations::readyz,
@@ -61,7 +64,7 @@ described! {
     /// A room that somebody is in.
     struct Room {
         room: String,
-        /// `chat`.
+        /// `chat`, `lobby` or `show`.
         kind: String,
         /// Members now.
         count: usize,
@@ -82,18 +85,77 @@ described! {
 
     /// Something that happened in a room.
     struct Event {
-        /// `created`, `said`, `topic` or `capacity`.
+        /// `created`, `said`, `topic` or `capacity`; in a lobby also `grouped`, `ungrouped`, `clapped` and `announced`;
+        /// in a performance's room `seats`.
         ev: String,
         room: String,
         /// Its position in the room: 1, 2, 3 and so on.
         seq: u64,
         /// When, in RFC 3339.
         at: String,
-        from: String,
-        /// Of `said` and `topic`.
+        /// Of those that somebody did under a name.
+        from: Option<String>,
+        /// Of `said`, `topic` and `announced`.
         text: Option<String>,
         /// Of `capacity`.
         capacity: Option<u32>,
+        /// Of `grouped` and `ungrouped`.
+        participant: Option<String>,
+        /// Of `grouped` and `ungrouped`.
+        group: Option<u32>,
+        /// Of `clapped`.
+        claps: Option<u64>,
+        /// Of `seats`: what seats are now, `free`, `held` or `reserved`, by their ids.
+        changes: Option<BTreeMap<String, String>>,
+    }
+
+    /// Shows.
+    struct Shows {
+        shows: Vec<Show>,
+    }
+
+    /// A show.
+    struct Show {
+        /// Its id.
+        show: String,
+        title: String,
+        /// Empty where none is given.
+        place: String,
+        performances: Vec<Performance>,
+    }
+
+    /// A performance of a show.
+    struct Performance {
+        /// Its room: the show's id, `/`, and its own.
+        performance: String,
+        /// RFC 3339, with the offset of the place.
+        at: String,
+        /// Seats that are free.
+        free: usize,
+    }
+
+    /// The seats of a performance.
+    struct Seating {
+        performance: String,
+        /// Who vouches for `seq`.
+        epoch: String,
+        /// The newest event: what comes after it has changed them since.
+        seq: u64,
+        /// What the seats were drawn up from, the best section first.
+        sections: Vec<Area>,
+        /// `free`, `held` or `reserved`, by the seat's id.
+        seats: BTreeMap<String, String>,
+    }
+
+    /// A rectangle of seats: each of these rows has each of these seats.
+    struct Area {
+        section: String,
+        /// `1-10`, or a list as `1-10,12-20`.
+        rows: String,
+        /// As `rows`.
+        seats: String,
+        /// What one seat costs, in the smallest unit of the currency.
+        price: u64,
     }
 
     /// Something to be said.
@@ -132,8 +194,11 @@ described! {
 
 #[cfg(test)]
 mod tests {
-    use madang_room::{Entry, Event as RoomEvent, Nick, Refusal, RoomName, Seq, Text, Timestamp};
-    use madang_wire::{Answer, History as RoomHistory, RoomRow, json};
+    use madang_room::{
+        Entry, Event as RoomEvent, Nick, Participant, Refusal, RoomName, SeatArea, SeatId, SeatMap,
+        SeatStatus, Seats, SeatsNow, Seq, Text, Timestamp,
+    };
+    use madang_wire::{Answer, History as RoomHistory, PerformanceRow, RoomRow, Seating, ShowRow, json};
     use serde::de::DeserializeOwned;
 
     use super::*;
@@ -151,11 +216,35 @@ mod tests {
         let room = RoomName::parse("plaza").unwrap();
         let from = Nick::parse("mina").unwrap();
         let text = Text::parse("hello").unwrap();
+        let map = SeatMap::new(vec![SeatArea {
+            section: "A".into(),
+            rows: "1".into(),
+            seats: "1-2".into(),
+            price: 5,
+        }]);
+        let seating = Seating {
+            performance: room.clone(),
+            epoch: "e".into(),
+            seq: Seq(3),
+            map: map.unwrap().into(),
+            status: vec![SeatStatus::Free, SeatStatus::Held],
+            mine: Vec::new(),
+        };
+        is_described::<super::Seating>(&Ok(Answer::Seats(Box::new(seating))));
+        let performances = vec![PerformanceRow { performance: room.clone(), at: "x".into(), free: 1 }];
+        let show = ShowRow { show: "hamlet".into(), title: text.clone(), place: None, performances };
+        is_described::<Shows>(&Ok(Answer::Shows { shows: vec![show] }));
         let row = RoomRow { room: room.clone(), kind: "chat", count: 1, capacity: 0 };
         is_described::<Rooms>(&Ok(Answer::Rooms { rooms: vec![row] }));
         let events = [
             RoomEvent::Said { from: from.clone(), text, once: None },
             RoomEvent::Capacity { from, capacity: 2 },
+            RoomEvent::Clapped { claps: 1 },
+            RoomEvent::Ungrouped { participant: Participant::parse("J001").unwrap(), group: 1 },
+            RoomEvent::Seats(Box::new(Seats {
+                seats: vec![SeatId::parse("A-1-1").unwrap()],
+                now: SeatsNow::Free,
+            })),
         ];
         let events = events.map(|event| Entry { seq: Seq(1), at: Timestamp(0), event });
         let history =
@@ -175,6 +264,8 @@ mod tests {
                 "/api/rooms",
                 "/api/rooms/{room}/events",
                 "/api/rooms/{room}/messages",
+                "/api/shows",
+                "/api/shows/{show}/{performance}",
                 "/healthz",
                 "/metrics",
                 "/readyz",
