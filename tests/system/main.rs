@@ -14,6 +14,7 @@ mod half_close;
 mod harness;
 mod http;
 mod http_attacks;
+mod kinds;
 mod mistakes;
 mod people;
 mod polling;
