@@ -163,7 +163,8 @@ impl<L: Log> Log for FaultyLog<L> {
         let mut script = lock(&self.control.script);
         let failed = script.failed.contains(room);
         let fault = script.next_append.take();
-        if matches!(fault, Some(Fault::AnswerLost)) {
+        // A room that takes nothing keeps nothing whose answer could be lost: a later append has that position.
+        if matches!(fault, Some(Fault::AnswerLost)) && !failed {
             script.lost.insert((room.clone(), last));
         }
         drop(script);
