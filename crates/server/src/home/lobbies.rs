@@ -105,7 +105,8 @@ impl<N: Net> Home<N> {
         }
     }
 
-    /// Into the lobby's room, which tells of claps and hosts, and then the group's.
+    /// Into the lobby's room, which tells of claps and hosts, and then the group's, also where one seems to be there
+    /// already: only the room knows.
     fn enter(
         &mut self,
         slot: u32,
@@ -114,16 +115,31 @@ impl<N: Net> Home<N> {
         around: &mut Surroundings<'_, N>,
     ) {
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let is_in = |room: &RoomName| chat.rooms.iter().any(|membership| membership.room == *room);
-        let next = [&placed.lobby, &placed.room].into_iter().find(|room| !is_in(room)).cloned();
-        let Some(room) = next else {
-            let Placed { group, room, .. } = *placed;
-            return self.reply(slot, re.as_ref(), &Ok(Answer::CheckedIn { group, room }));
-        };
+        let is_in_lobby = chat.rooms.iter().any(|membership| membership.room == placed.lobby);
+        let room = if is_in_lobby { &placed.room } else { &placed.lobby }.clone();
+        self.leave_groups(slot, &placed.lobby, Some(&placed.room), around);
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
         let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::Enter { re, placed, room: room.clone() }));
         let ask = Ask::Join { person, capacity: None, resume: None };
         self.send_to_room(slot, None, room, ask, around);
+    }
+
+    /// Out of the rooms of all groups in which one has no place, so far as it turns out only now.
+    fn leave_groups(
+        &mut self,
+        slot: u32,
+        lobby: &RoomName,
+        but: Option<&RoomName>,
+        around: &mut Surroundings<'_, N>,
+    ) {
+        let Some(chat) = self.conns[slot as usize].chat() else { return };
+        let is_other =
+            |room: &&RoomName| room.is_inner() && room.family() == lobby.key() && Some(*room) != but;
+        let rooms = chat.rooms.iter().map(|membership| &membership.room).filter(is_other);
+        for room in rooms.cloned().collect::<Vec<RoomName>>() {
+            self.send_to_room(slot, None, room, Ask::Leave { why: None }, around);
+        }
     }
 
     pub(super) fn entered(
@@ -144,6 +160,10 @@ impl<N: Net> Home<N> {
         self.enter_trail(slot, room.clone(), joined.epoch, joined.seq, false);
         self.add_membership(slot, room.clone(), echo, from);
         match self.conns[slot as usize].phase {
+            Phase::Open if room == placed.room => {
+                let Placed { group, room, .. } = *placed;
+                self.reply(slot, re.as_ref(), &Ok(Answer::CheckedIn { group, room }));
+            }
             Phase::Open => self.enter(slot, re, placed, around),
             _ => self.leave_again_if_ending(slot, room, around),
         }
@@ -160,7 +180,13 @@ impl<N: Net> Home<N> {
         self.take_pending(slot);
         let freed = match result {
             Ok(freed) => freed,
-            Err(refusal) => return self.refuse(slot, re, refusal),
+            Err(refusal) => {
+                // Nobody may have known so far that the place was free.
+                if let Refusal::NotCheckedIn { lobby, .. } = &refusal {
+                    self.leave_groups(slot, lobby, None, around);
+                }
+                return self.refuse(slot, re, refusal);
+            }
         };
         let is_open = self.conns[slot as usize].phase == Phase::Open;
         let Some(chat) = self.conns[slot as usize].chat() else { return };

@@ -16,7 +16,7 @@ type Key = (RoomName, SessionId);
 pub(super) struct Attendance {
     attendees: HashMap<Key, Attendee>,
     /// Who is in a group's room by which connection.
-    by_conn: HashMap<(RoomName, ConnRef), SessionId>,
+    by_conn: HashMap<(RoomName, ConnRef), (SessionId, RoomName)>,
     due: BTreeSet<(Timestamp, RoomName, SessionId)>,
 }
 
@@ -44,13 +44,23 @@ impl Attendance {
     }
 
     /// Somebody with a place is in the group's room.
-    pub(super) fn came(&mut self, lobby: &RoomName, session: SessionId, nick: &Nick, conn: ConnRef) {
+    pub(super) fn came(
+        &mut self,
+        lobby: &RoomName,
+        room: &RoomName,
+        session: SessionId,
+        nick: &Nick,
+        conn: ConnRef,
+    ) {
         self.set((lobby.clone(), session), Some(nick), Whereabouts::Here(conn));
+        self.by_conn.insert((lobby.clone(), conn), (session, room.clone()));
     }
 
-    /// A connection has left the group's room.
-    pub(super) fn went(&mut self, lobby: &RoomName, conn: ConnRef, until: Timestamp) {
-        if let Some(session) = self.by_conn.get(&(lobby.clone(), conn)).copied() {
+    /// A connection has left a group's room. It may be in another one by now.
+    pub(super) fn went(&mut self, lobby: &RoomName, room: &RoomName, conn: ConnRef, until: Timestamp) {
+        if let Some((session, _)) =
+            self.by_conn.get(&(lobby.clone(), conn)).filter(|(_, here)| here == room).cloned()
+        {
             self.set((lobby.clone(), session), None, Whereabouts::Away(until));
         }
     }
@@ -108,7 +118,7 @@ impl Attendance {
 
     /// The session that is in the lobby's groups by this connection.
     pub(super) fn session(&self, lobby: &RoomName, conn: ConnRef) -> Option<SessionId> {
-        self.by_conn.get(&(lobby.clone(), conn)).copied()
+        self.by_conn.get(&(lobby.clone(), conn)).map(|(session, _)| *session)
     }
 
     /// The last name of a session, where it has been seen since the start.
@@ -128,9 +138,8 @@ impl Attendance {
             Some(Whereabouts::Lapsing) | None => {}
         }
         match whereabouts {
-            Whereabouts::Here(conn) => drop(self.by_conn.insert((lobby, conn), session)),
             Whereabouts::Away(until) => drop(self.due.insert((until, lobby, session))),
-            Whereabouts::Lapsing => {}
+            Whereabouts::Here(_) | Whereabouts::Lapsing => {}
         }
         let attendee = self.attendees.entry(key).or_insert(Attendee { nick: None, whereabouts });
         attendee.whereabouts = whereabouts;

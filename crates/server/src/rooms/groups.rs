@@ -36,11 +36,11 @@ impl Rooms {
             Kind::Chat | Kind::Lobby(_) | Kind::Performance(_) => return Some(message),
         };
         match &message.ask {
-            Ask::Leave { .. } => self.attendance.went(&lobby, message.from, now.plus(grace)),
+            Ask::Leave { .. } => self.attendance.went(&lobby, &message.room, message.from, now.plus(grace)),
             Ask::Rename { person } => {
                 let before = self.attendance.session(&lobby, message.from);
                 if before.is_some_and(|before| before != person.session) {
-                    self.attendance.went(&lobby, message.from, now.plus(grace));
+                    self.attendance.went(&lobby, &message.room, message.from, now.plus(grace));
                 }
             }
             Ask::Join { person, .. } => {

@@ -308,7 +308,7 @@ impl Rooms {
         self.metrics.members.dec_by((members - survivors.roster.len()) as i64);
         if let Some(lobby) = lobby {
             let until = now.plus(self.grace(&lobby));
-            survivors.never_came.iter().for_each(|conn| self.attendance.went(&lobby, *conn, until));
+            survivors.never_came.iter().for_each(|conn| self.attendance.went(&lobby, &name, *conn, until));
         }
         let loading = Loading { waiting: Vec::new(), survivors };
         self.rooms.insert(name.clone(), Slot::Loading(Box::new(loading)));

@@ -423,7 +423,7 @@ impl Room {
             self.present(Presence::Joined { nick: person.nick.clone() }, from, context);
         }
         if let Some(lobby) = &self.lobby {
-            context.attendance.came(lobby, person.session, &person.nick, from);
+            context.attendance.came(lobby, self.name(), person.session, &person.nick, from);
         }
         let mut came_in = self.come_in(resume, read, is_member, context);
         came_in.sight = self.sight(person.session, context.now);

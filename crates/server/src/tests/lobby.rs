@@ -520,8 +520,15 @@ fn whatever_goes_wrong_places_are_those_that_people_were_told_of() {
                     let resume = people[at].1.clone();
                     come(&mut world, &name, Some(&resume));
                     people[at].0 = name;
-                    if people[at].2 != Standing::Out {
+                    if let Standing::In(before) = people[at].2 {
+                        // If the answer is no, it is not back in the group yet, and the place may lapse.
+                        people[at].2 = Standing::Unsure;
                         ask(&mut world, &mut people[at], "checkin", &id, seed);
+                        let now = people[at].2;
+                        assert!(
+                            [Standing::In(before), Standing::Unsure].contains(&now),
+                            "seed {seed}: {now:?}"
+                        );
                     }
                 }
                 8 => {
