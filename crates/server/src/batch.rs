@@ -22,8 +22,7 @@ pub(crate) enum Form {
     Raw,
     /// JSON in a WebSocket frame.
     Frame,
-    /// Socket.IO events in frames: as simple clients know them, or the protocol's. Offsets are for all of a server's
-    /// clients or for none.
+    /// Socket.IO events in frames: as simple clients know them, or the protocol's; with an offset or without.
     SocketIo {
         is_simple: bool,
         has_offset: bool,
@@ -33,8 +32,8 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// Four forms of text, two of Socket.IO, one of each other.
-    const COUNT: usize = 10;
+    /// Four forms of text, four of Socket.IO, one of each other.
+    const COUNT: usize = 12;
 
     fn index(self) -> usize {
         match self {
@@ -42,8 +41,10 @@ impl Form {
             Form::Json => 4,
             Form::Raw => 5,
             Form::Frame => 6,
-            Form::SocketIo { is_simple, .. } => 7 + usize::from(is_simple),
-            Form::Stream => 9,
+            Form::SocketIo { is_simple, has_offset } => {
+                7 + 2 * usize::from(is_simple) + usize::from(has_offset)
+            }
+            Form::Stream => 11,
         }
     }
 }

@@ -174,6 +174,9 @@ impl Directory {
         let is_over = |held: Held| matches!(held, Held::Until(until) if until <= now);
         let holding = self.sessions.get_mut(&session.0).filter(|holding| !is_over(holding.held));
         let Some(holding) = holding else {
+            // Held from now on, under no name yet: a second one that comes with it replaces this one.
+            let person = Arc::new(Person { nick: Nick::guest(0), session });
+            self.sessions.hold(person, Held::By(conn));
             return out.tell_conn(conn, ConnAnswer::SessionResumed { session, nick: None, trail });
         };
         let nick = holding.person.nick.clone();

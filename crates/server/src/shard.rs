@@ -184,6 +184,11 @@ impl<N: Net> Shard<N> {
         self.home.begin_shutdown(deadline, &mut around);
     }
 
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.home.timers()
+    }
+
     /// Have all connections ended?
     pub(crate) fn is_drained(&self) -> bool {
         self.home.is_empty()

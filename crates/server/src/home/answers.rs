@@ -330,6 +330,14 @@ impl<N: Net> Home<N> {
         let Some(Pending::Resume { re, nick: wanted, session, seen }) = self.take_pending(slot) else {
             return;
         };
+        if self.conns[slot as usize].phase != Phase::Open {
+            // Replaced, or gone, while it waited: the session is not its own to go on with.
+            let Some(Holder { conn, .. }) = self.holder(slot) else { return };
+            let owner = self.placement.of_session(session);
+            let holder = Holder { session, conn };
+            self.ask_directory(owner, DirectoryMessage::CloseSession { holder, keep: true, trail }, around);
+            return;
+        }
         self.note_way_back(slot, seen.map(|seen| *seen), trail);
         let conn = &self.conns[slot as usize];
         tracing::debug!(peer = %conn.peer, session = %session, instead_of = conn.session(), "session resumed");

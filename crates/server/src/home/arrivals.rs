@@ -138,6 +138,10 @@ impl<N: Net> Home<N> {
     pub(super) fn hear_pong(&mut self, slot: u32, around: &mut Surroundings<'_, N>) {
         let ping_interval = self.http_service(self.conns[slot as usize].listener).ping_interval;
         let Some(engine) = self.conns[slot as usize].engine() else { return };
+        if matches!(engine.beat, Beat::PingAt(_)) {
+            // Nobody asked: a client that says so all the time must not get a timer each time.
+            return;
+        }
         let due = engine.hear_pong(around.now, ping_interval);
         self.timers.beat(due, self.reference(slot));
     }

@@ -33,6 +33,14 @@ impl<N: Net> Home<N> {
                 // Its goodbye is said, maybe its FIN sent.
                 continue;
             }
+            if conn.phase == Phase::Leaving && conn.chat().is_some_and(|chat| chat.tongue.is_over()) {
+                // Nothing follows a close frame (RFC 6455, section 5.5.1).
+                listener.from = 0;
+                if listener.until != TO_THE_END {
+                    left.push(listener.slot);
+                }
+                continue;
+            }
             let is_plain =
                 listener.is_plain() && (authors.is_empty() || authors.binary_search(&listener.slot).is_err());
             let mut seen = batch.newest();
@@ -56,7 +64,7 @@ impl<N: Net> Home<N> {
                 leave_trail(conn, room, seen, &sent);
             }
             match sent {
-                Ok(Sent::All) => {}
+                Ok(Sent::All | Sent::Corked) => {}
                 Ok(sent) => {
                     around.net.want_write(&mut conn.socket, listener.slot, true);
                     self.timers.behind(listener.slot, around.now);
@@ -66,7 +74,7 @@ impl<N: Net> Home<N> {
                             broken.push((listener.slot, WhyLeft::Stuck));
                             0
                         }
-                        Sent::All | Sent::Behind => 0,
+                        Sent::All | Sent::Behind | Sent::Corked => 0,
                     };
                 }
                 Err(_) => broken.push((listener.slot, WhyLeft::Lost)),
@@ -114,6 +122,7 @@ impl<N: Net> Home<N> {
                     }
                     self.close_if_done(slot, around);
                 }
+                Ok(Sent::Corked) => {}
                 Ok(_) => {
                     around.net.want_write(&mut conn.socket, slot, true);
                     self.timers.behind(slot, around.now);
@@ -173,6 +182,7 @@ impl<N: Net> Home<N> {
                 trail.leave(room);
             }
             socketio.simple_room.take_if(|simple| simple == room);
+            socketio.simple_room_before.take_if(|simple| simple == room);
         }
         self.reform(slot);
     }

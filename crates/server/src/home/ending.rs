@@ -75,6 +75,11 @@ impl Timers {
         self.due.push(Reverse((at, Timer::Beat(conn.slot, conn.generation))));
     }
 
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.due.len()
+    }
+
     fn pop_due(&mut self, now: Timestamp) -> Option<Timer> {
         let Reverse((due, timer)) = *self.due.peek()?;
         (due <= now).then(|| {
@@ -336,7 +341,7 @@ impl<N: Net> Home<N> {
         let socket = &mut conn.socket;
         let write = |slices: &[std::io::IoSlice<'_>]| around.net.write(socket, slices);
         match conn.outbox.send(replay, form, &runs, limit, around.now, write) {
-            Ok(super::outbox::Sent::All) => {}
+            Ok(super::outbox::Sent::All | super::outbox::Sent::Corked) => {}
             Ok(_) => {
                 around.net.want_write(&mut conn.socket, slot, true);
                 self.timers.behind(slot, around.now);

@@ -6,7 +6,8 @@ use madang_wire::socketio::{Auth, Offset};
 use madang_wire::{Answer, Op, RequestId};
 use smol_str::SmolStr;
 
-use super::conn::{Pending, Phase};
+use super::audience::Membership;
+use super::conn::{Pending, Phase, is_limited};
 use super::recovery::{Recovering, Seen, Trail};
 use super::socketio::SocketIo;
 use super::{Home, Surroundings};
@@ -22,16 +23,16 @@ impl<N: Net> Home<N> {
         let earlier = pid.as_deref().and_then(|pid| {
             let (token, nonce) = pid.rsplit_once('.')?;
             let nonce = u32::from_str_radix(nonce, 16).ok()?;
-            let offset = offset.as_deref().filter(|offset| !offset.is_empty());
-            let seen = match offset.map(Offset::parse) {
-                Some(None) => return None,
-                Some(Some(offset)) => Some(offset),
-                None => None,
+            let seen = match offset.as_deref().map(Offset::parse) {
+                // Something was seen, but what? The session is the same, and what it missed its own affair.
+                Some(None) => None,
+                Some(Some(offset)) => Some(Seen { nonce, offset: Some(offset) }),
+                None => Some(Seen { nonce, offset: None }),
             };
-            Some((token, Seen { nonce, offset: seen }))
+            Some((token, seen))
         });
         match earlier {
-            Some((token, seen)) => self.hello(slot, None, nick, Some(token), Some(seen), around),
+            Some((token, seen)) => self.hello(slot, None, nick, Some(token), seen, around),
             None => self.hello(slot, None, nick, resume.as_deref(), None, around),
         }
     }
@@ -62,7 +63,17 @@ impl<N: Net> Home<N> {
         room: RoomName,
         around: &mut Surroundings<'_, N>,
     ) {
+        let max = self.config.limits.rooms_per_session;
+        let is_limited = is_limited(self.conns[slot as usize].peer.ip());
+        let simple_room = self.socketio(slot).and_then(|socketio| socketio.simple_room.clone());
         let Some(chat) = self.conns[slot as usize].chat() else { return };
+        // The one that it leaves for this doesn't count.
+        let stays = |membership: &&Membership| {
+            membership.room != room && Some(&membership.room) != simple_room.as_ref()
+        };
+        if is_limited && max > 0 && chat.rooms.iter().filter(stays).count() >= max as usize {
+            return self.simply_joined(slot, re, Err(Refusal::TooManyRooms { max }), around);
+        }
         let person = chat.person.clone();
         chat.pending = Some(Box::new(Pending::SimpleJoin { room: room.clone() }));
         let ask = Ask::Join { person, capacity: None, resume: None };
@@ -94,11 +105,15 @@ impl<N: Net> Home<N> {
             }
         };
         let room = joined.room.clone();
-        let before = self.socketio(slot).and_then(|socketio| socketio.simple_room.replace(room.clone()));
+        let before = self.socketio(slot).and_then(|socketio| {
+            let before = socketio.simple_room.replace(room.clone()).filter(|before| *before != room);
+            socketio.simple_room_before.clone_from(&before);
+            before
+        });
         self.enter_trail(slot, room.clone(), joined.epoch.clone(), joined.seq, true);
         self.add_membership(slot, room.clone(), true, from);
         self.reply(slot, re.as_ref(), &Ok(Answer::Joined(Box::new(joined))));
-        if let Some(before) = before.filter(|before| *before != room) {
+        if let Some(before) = before {
             // One such room at a time, the newest.
             self.send_to_room(slot, None, before, Ask::Leave { why: None }, around);
         }
@@ -175,9 +190,13 @@ impl<N: Net> Home<N> {
     fn recover(&mut self, slot: u32, recovering: Recovering, around: &mut Surroundings<'_, N>) -> bool {
         let Some(chat) = self.conns[slot as usize].chat() else { return false };
         let Some(next) = recovering.todo.last().cloned() else {
-            let is_whole = self.conns[slot as usize].outbox.uncork();
-            if is_whole && let Some(trail) = self.socketio(slot).and_then(|socketio| socketio.trail.as_mut())
-            {
+            if !self.conns[slot as usize].outbox.is_whole() {
+                // So much came meanwhile that some of it was dropped.
+                self.begin_anew(slot, around);
+                return true;
+            }
+            self.conns[slot as usize].outbox.uncork();
+            if let Some(trail) = self.socketio(slot).and_then(|socketio| socketio.trail.as_mut()) {
                 trail.nonce = recovering.nonce;
             }
             self.mark_dirty(slot);

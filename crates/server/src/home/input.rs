@@ -167,7 +167,12 @@ impl<N: Net> Home<N> {
                     self.leave_all(slot, None, around);
                     return;
                 }
-                Taken::Request(Request { id: Some(re), .. }) | Taken::Refused { re: Some(re), .. }
+                Taken::Connect(auth) => self.connect(slot, *auth, around),
+                Taken::Disconnect => self.leave_rooms(slot, around),
+                Taken::Request(Request { id: Some(re), .. })
+                | Taken::Refused { re: Some(re), .. }
+                | Taken::SimpleJoin { re: Some(re), .. }
+                | Taken::SimpleSay { re: Some(re), .. }
                     if pace == Pace::TooFast =>
                 {
                     self.refuse(slot, Some(re), Refusal::TooFast { per_second });
@@ -179,8 +184,6 @@ impl<N: Net> Home<N> {
                 }
                 Taken::Request(request) => self.carry_out(slot, request, around),
                 Taken::Refused { re, refusal } => self.refuse(slot, re, refusal),
-                Taken::Connect(auth) => self.connect(slot, *auth, around),
-                Taken::Disconnect => self.leave_rooms(slot, around),
                 Taken::SimpleJoin { re, room } => self.simple_join(slot, re, room, around),
                 Taken::SimpleSay { re, text } => self.simple_say(slot, re, text, around),
                 Taken::Http => {

@@ -263,6 +263,11 @@ impl<N: Net> Home<N> {
         !self.queue.is_empty()
     }
 
+    #[cfg(test)]
+    pub(crate) fn timers(&self) -> usize {
+        self.timers.count()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.conns.is_empty()
     }

@@ -74,6 +74,8 @@ pub(crate) enum Sent {
     All,
     /// The socket took no more; the rest is kept.
     Behind,
+    /// Nothing was to be written yet.
+    Corked,
     /// The rest was too much, and events began to be dropped.
     Dropped,
     /// The rest was too much, of bytes that can't be dropped without breaking the stream.
@@ -115,18 +117,24 @@ impl Outbox {
         backlog.corked_at = Some(backlog.pieces.len());
     }
 
-    /// What was held back is to be written after all. False where some of it was too much and was dropped.
-    pub(crate) fn uncork(&mut self) -> bool {
-        let Some(backlog) = &mut self.backlog else { return true };
-        backlog.corked_at = None;
-        backlog.missed.is_empty()
+    /// Is everything that was held back still there?
+    pub(crate) fn is_whole(&self) -> bool {
+        self.backlog.as_ref().is_none_or(|backlog| backlog.missed.is_empty())
     }
 
-    /// What was held back is not wanted.
+    /// What was held back is to be written after all.
+    pub(crate) fn uncork(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.corked_at = None;
+        }
+    }
+
+    /// What was held back of rooms is not wanted.
     pub(crate) fn discard(&mut self) {
         let Some(backlog) = &mut self.backlog else { return };
         if let Some(kept) = backlog.corked_at.take() {
-            backlog.pieces.truncate(kept);
+            let held = backlog.pieces.split_off(kept.min(backlog.pieces.len()));
+            backlog.pieces.extend(held.into_iter().filter(Piece::is_private));
             backlog.missed.clear();
             let bytes = |pieces: &VecDeque<Piece>, is_private| {
                 let of_kind = pieces.iter().filter(|piece| piece.is_private() == is_private);
@@ -243,7 +251,7 @@ impl Outbox {
         }
         let Some(backlog) = &mut self.backlog else { return Ok(Sent::All) };
         if backlog.corked_at.is_some() {
-            return Ok(Sent::Behind);
+            return Ok(Sent::Corked);
         }
         loop {
             if backlog.pieces.is_empty() {
@@ -295,13 +303,17 @@ impl Backlog {
     fn push(&mut self, batch: &Arc<Batch>, form: Form, runs: Runs<'_>, limit: usize) -> Sent {
         if !self.missed.is_empty() {
             runs.iter().for_each(|run| self.miss(batch, *run));
-            return Sent::Behind;
+            return self.kept();
         }
         let encoded = batch.encoded(form);
         for run in runs {
             self.push_run(batch, form, encoded, *run);
         }
-        if self.shared_bytes > limit { self.drop_unbegun() } else { Sent::Behind }
+        if self.shared_bytes > limit { self.drop_unbegun() } else { self.kept() }
+    }
+
+    fn kept(&self) -> Sent {
+        if self.corked_at.is_some() { Sent::Corked } else { Sent::Behind }
     }
 
     fn push_private(&mut self, bytes: Vec<u8>) {

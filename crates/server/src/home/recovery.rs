@@ -22,8 +22,10 @@ pub(crate) struct Trail {
     rooms: Vec<Stretch>,
     /// What was sent last: which room, and up to where. Empty while the client is in one room only.
     steps: VecDeque<(usize, Seq)>,
-    /// Something was not sent: the client was too slow.
-    has_gap: bool,
+    /// What was sent has another order than the offsets, or a hole: it says nothing about what is missing.
+    is_unclear: bool,
+    /// A room was left while there were others.
+    has_left: bool,
 }
 
 /// One room's part of a trail.
@@ -33,6 +35,8 @@ struct Stretch {
     room: RoomName,
     epoch: SmolStr,
     is_simple: bool,
+    /// It may be a room that was left before: offsets up to `since` may be of that time.
+    is_again: bool,
     /// Where it came in.
     since: Seq,
     /// The newest that was sent before all of `steps`.
@@ -70,19 +74,26 @@ pub(crate) struct Recovering {
 impl Trail {
     pub(crate) fn new() -> Trail {
         let nonce = getrandom::u32().expect("the operating system gives random numbers");
-        Trail { nonce, rooms: Vec::new(), steps: VecDeque::new(), has_gap: false }
+        Trail { nonce, rooms: Vec::new(), steps: VecDeque::new(), is_unclear: false, has_left: false }
     }
 
-    /// The client came into a room, and has seen everything up to `at`.
+    /// The client came into a room, and has seen everything up to `at`; or joined one again that it is in.
     pub(crate) fn enter(&mut self, room: RoomName, epoch: SmolStr, at: Seq, is_simple: bool) {
-        self.leave(&room);
+        if let Some(stretch) = self.rooms.iter_mut().find(|stretch| stretch.room == room) {
+            stretch.is_simple = is_simple;
+            // What it has seen stays seen; what it is sent once more has an older offset than what came before.
+            self.is_unclear |= at < stretch.last;
+            return;
+        }
         self.rooms.reserve_exact(1);
-        self.rooms.push(Stretch { room, epoch, is_simple, since: at, base: at, last: at });
+        let is_again = self.has_left;
+        self.rooms.push(Stretch { room, epoch, is_simple, is_again, since: at, base: at, last: at });
     }
 
     pub(crate) fn leave(&mut self, room: &RoomName) {
         let Some(gone) = self.rooms.iter().position(|stretch| stretch.room == *room) else { return };
         self.rooms.remove(gone);
+        self.has_left |= !self.rooms.is_empty();
         self.steps.retain(|(at, _)| *at != gone);
         self.steps.iter_mut().filter(|(at, _)| *at > gone).for_each(|(at, _)| *at -= 1);
         if let [alone] = self.rooms.as_mut_slice() {
@@ -110,7 +121,7 @@ impl Trail {
 
     /// Events were dropped: whoever comes back must be told.
     pub(crate) fn miss(&mut self) {
-        self.has_gap = true;
+        self.is_unclear = true;
     }
 
     /// The newest offset that was sent.
@@ -126,14 +137,16 @@ impl Trail {
 
     /// From where on each room has to be sent again; `None` where that can't be told for sure.
     pub(crate) fn resolve(&self, offset: Option<&Offset>) -> Option<Vec<Return>> {
-        if self.has_gap {
+        if self.is_unclear {
             return None;
         }
         let was_forgotten = |stretch: &Stretch| stretch.base > stretch.since;
         let mut reached: Vec<Seq> = self.rooms.iter().map(|stretch| stretch.base).collect();
         if let Some(offset) = offset {
             let seen = self.rooms.iter().position(|stretch| stretch.room == offset.room)?;
-            if offset.seq > self.rooms[seen].last || offset.seq < self.rooms[seen].since {
+            let Stretch { is_again, since, last, .. } = self.rooms[seen];
+            let is_of_before = offset.seq < since || (is_again && offset.seq == since);
+            if offset.seq > last || is_of_before {
                 return None;
             }
             let is_remembered = |step: &&(usize, Seq)| step.0 == seen && step.1 >= offset.seq;

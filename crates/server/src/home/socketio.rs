@@ -20,6 +20,10 @@ pub(crate) struct SocketIo {
     pub(crate) stage: Stage,
     /// The room of a client that came in by `room`.
     pub(crate) simple_room: Option<RoomName>,
+    /// The one before, until it has let the client go.
+    pub(crate) simple_room_before: Option<RoomName>,
+    /// Are its events told with an offset?
+    has_recovery: bool,
     /// Binary messages that belong to an event: nothing here takes any, so they are dropped.
     attachments_left: usize,
     /// What the client has been sent, where it may come back for the rest.
@@ -35,6 +39,8 @@ pub(crate) enum Stage {
     /// Its `CONNECT` is being carried out.
     Connecting,
     Connected,
+    /// It was not let in, and may try again.
+    Refused,
     /// It has left the namespace and kept the connection.
     Left,
 }
@@ -46,6 +52,8 @@ impl SocketIo {
             engine,
             stage: Stage::Opened,
             simple_room: None,
+            simple_room_before: None,
+            has_recovery,
             attachments_left: 0,
             trail,
             way_back: None,
@@ -53,8 +61,8 @@ impl SocketIo {
     }
 
     pub(crate) fn form(&self, room: &RoomName) -> Form {
-        let is_simple = self.simple_room.as_ref() == Some(room);
-        Form::SocketIo { is_simple, has_offset: self.trail.is_some() }
+        let is_simple = [&self.simple_room, &self.simple_room_before].contains(&&Some(room.clone()));
+        Form::SocketIo { is_simple, has_offset: self.has_recovery }
     }
 
     /// Takes what comes next out of `rest`.
@@ -119,7 +127,8 @@ impl SocketIo {
             }
             Ok(_) => {}
             Err(refusal) => {
-                self.stage = Stage::Left;
+                self.stage = Stage::Refused;
+                self.way_back = None;
                 socketio::encode_connect_error(out, "/", refusal);
             }
         }
@@ -151,18 +160,20 @@ fn read(packet: &Packet<'_>, stage: &mut Stage) -> Taken {
         };
     }
     match (packet.kind, *stage) {
-        (Kind::Connect, Stage::Opened | Stage::Left) => match socketio::parse_auth(packet.data) {
-            Ok(auth) => {
-                *stage = Stage::Connecting;
-                Taken::Connect(Box::new(auth))
+        (Kind::Connect, Stage::Opened | Stage::Refused | Stage::Left) => {
+            match socketio::parse_auth(packet.data) {
+                Ok(auth) => {
+                    *stage = Stage::Connecting;
+                    Taken::Connect(Box::new(auth))
+                }
+                Err(refusal) => {
+                    *stage = Stage::Refused;
+                    let mut bytes = Vec::new();
+                    socketio::encode_connect_error(&mut bytes, "/", &refusal);
+                    Taken::Answered(bytes)
+                }
             }
-            Err(refusal) => {
-                *stage = Stage::Left;
-                let mut bytes = Vec::new();
-                socketio::encode_connect_error(&mut bytes, "/", &refusal);
-                Taken::Answered(bytes)
-            }
-        },
+        }
         (Kind::Connect, _) => broken("connected already"),
         (Kind::Disconnect, Stage::Connected) => {
             *stage = Stage::Left;
@@ -175,7 +186,7 @@ fn read(packet: &Packet<'_>, stage: &mut Stage) -> Taken {
         // Nothing that we say asks for an acknowledgment.
         (Kind::Ack | Kind::BinaryAck, Stage::Connected) => Taken::Nothing,
         // What crosses the end of a namespace comes too late, and harms nobody.
-        (_, Stage::Left) => Taken::Nothing,
+        (_, Stage::Left | Stage::Refused) => Taken::Nothing,
         _ => broken("connect first"),
     }
 }

@@ -74,6 +74,15 @@ impl Tongue {
         !matches!(self, Tongue::Lines(Lines { is_json: false, .. }))
     }
 
+    /// Is its last frame written?
+    pub(crate) fn is_over(&self) -> bool {
+        match self {
+            Tongue::WebSocket(socket) => socket.is_over,
+            Tongue::SocketIo(socketio) => socketio.engine.is_over,
+            Tongue::Lines(_) | Tongue::Stream { .. } | Tongue::Call { .. } => false,
+        }
+    }
+
     pub(crate) fn socketio(&mut self) -> Option<&mut SocketIo> {
         match self {
             Tongue::SocketIo(socketio) => Some(socketio),

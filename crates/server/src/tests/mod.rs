@@ -1,6 +1,7 @@
 //! Scenes: whole shards in memory, with memory for sockets and a clock cranked by hand.
 
 mod chat;
+mod coming_back;
 mod endings;
 mod hot_paths;
 mod http;

@@ -173,6 +173,32 @@ impl World {
         self.settle();
     }
 
+    /// As [`World::arrive`], from elsewhere.
+    pub(super) fn arrive_from(&mut self, name: &str, peer: &str, manner: Manner) {
+        let listener = self.config.listeners.iter().position(|at| matches!(at.service, Service::Http(_)));
+        self.arrive_by(name, peer, listener.unwrap() as u16, manner);
+    }
+
+    /// A Socket.IO client that comes in by that listener.
+    pub(super) fn arrive_at(&mut self, name: &str, listener: u16) {
+        let sid = format!("sid-{name}").into();
+        let manner = Manner::SocketIo { sid, upgrades: true, app: App::Rooms };
+        self.arrive_by(name, "127.0.0.1:50000", listener, manner);
+    }
+
+    fn arrive_by(&mut self, name: &str, peer: &str, listener: u16, manner: Manner) {
+        let peer = peer.parse().unwrap();
+        let socket = self.new_wire();
+        let shard = self.next_shard;
+        self.next_shard = (self.next_shard + 1) % self.shards.len();
+        let slot = self.shards[shard].next_slot();
+        self.shards[shard].set_now(self.now);
+        let input = Vec::new();
+        self.shards[shard].arrive(Arrival { socket, peer, listener, ip_slot: None, manner, input });
+        self.clients.insert(name.to_owned(), Client { wire: socket, shard, slot });
+        self.settle();
+    }
+
     /// A Socket.IO client whose connection is open, and that has said nothing.
     pub(super) fn open_socketio(&mut self, name: &str) {
         let sid = format!("sid-{name}").into();
@@ -304,6 +330,10 @@ impl World {
             shard.begin_shutdown(deadline);
         }
         self.settle();
+    }
+
+    pub(super) fn timers(&self) -> usize {
+        self.shards.iter().map(Shard::timers).sum()
     }
 
     pub(super) fn is_drained(&self) -> bool {
