@@ -9,7 +9,7 @@ use super::world::World;
 use crate::config::Config;
 
 /// A server whose first door is the lobby's own, and whose second is for everybody.
-fn world(shards: usize, lobby: &str) -> World {
+pub(super) fn world(shards: usize, lobby: &str) -> World {
     let text = format!(
         "[[listen]]\nservice = 'lobby'\nbind = '127.0.0.1:0'\n[[listen]]\nbind = '127.0.0.1:0'\n\
          [[listen]]\nprotocol = 'http'\n[lobby.day19]\ngroup_size = 2\n{lobby}"
@@ -30,7 +30,7 @@ fn checked_in<const N: usize>(shards: usize, lobby: &str, names: [&str; N]) -> W
     world
 }
 
-fn field(text: &str, name: &str) -> String {
+pub(super) fn field(text: &str, name: &str) -> String {
     let start = text.rfind(&format!("\"{name}\":\"")).expect("the field is there") + name.len() + 4;
     text[start..].split('"').next().unwrap().to_owned()
 }
@@ -482,142 +482,6 @@ fn socketio_clients_are_sorted_too() {
     }
 }
 
-/// What one client knows of its place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Standing {
-    Out,
-    In(u64),
-    /// Nobody has said.
-    Unsure,
-}
-
-/// People come, go, are lost and come back on two shards, beside a log that is late, fails or forgets to answer. Whoever
-/// was told of a place has it, and when all have gone nobody has one.
-#[test]
-fn whatever_goes_wrong_places_are_those_that_people_were_told_of() {
-    for seed in 0..100u64 {
-        let mut random = seed;
-        let mut next = |below: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % below
-        };
-        let mut world = world(2, "");
-        let mut people: Vec<(String, String, Standing)> = Vec::new();
-        for at in 0..6 {
-            let name = format!("p{at}-0");
-            let resume = come(&mut world, &name, None);
-            people.push((name, resume, Standing::Out));
-        }
-        for step in 0..100 {
-            let at = next(6) as usize;
-            let id = format!("J{:03}", at + 1);
-            match next(14) {
-                0..5 => ask(&mut world, &mut people[at], "checkin", &id, seed),
-                5..7 => ask(&mut world, &mut people[at], "checkout", &id, seed),
-                7 => {
-                    world.reset(&people[at].0);
-                    let name = format!("p{at}-{}", step + 1);
-                    let resume = people[at].1.clone();
-                    come(&mut world, &name, Some(&resume));
-                    people[at].0 = name;
-                    if let Standing::In(before) = people[at].2 {
-                        // If the answer is no, it is not back in the group yet, and the place may lapse.
-                        people[at].2 = Standing::Unsure;
-                        ask(&mut world, &mut people[at], "checkin", &id, seed);
-                        let now = people[at].2;
-                        assert!(
-                            [Standing::In(before), Standing::Unsure].contains(&now),
-                            "seed {seed}: {now:?}"
-                        );
-                    }
-                }
-                8 => {
-                    // Another session now: the place is not its own.
-                    world.reset(&people[at].0);
-                    let name = format!("p{at}-{}", step + 1);
-                    let resume = come(&mut world, &name, None);
-                    people[at] = (name, resume, Standing::Out);
-                }
-                9 => world.log_of("day19").fail_next_append(unavailable()),
-                10 => world.log_of("day19").lose_next_answer(),
-                11 => {
-                    world.log_of("day19").hold();
-                    let lost = next(6) as usize;
-                    let line = format!(r#"{{"op":"clap","lobby":"day19","id":{step}}}"#);
-                    world.run(&format!("{}: {line}", people[lost].0));
-                    world.log_of("day19").release();
-                    world.settle();
-                }
-                _ => world.advance(seconds(next(4))),
-            }
-        }
-        world.connect("nc");
-        world.forget();
-        // Holds whatever fault is still to come.
-        world.run("nc: /host open sesame");
-        world.run("nc: /broadcast the end");
-        world.advance(seconds(60));
-        world.received("nc");
-        world.run("nc: groups");
-        let groups = world.received("nc");
-        for (at, (_, _, standing)) in people.iter().enumerate() {
-            let id = format!("J{:03}", at + 1);
-            let places = groups.matches(&id).count();
-            let group = groups.lines().find(|line| line.contains(&id));
-            match standing {
-                Standing::Out => assert_eq!(places, 0, "seed {seed}: {id} in {groups}"),
-                Standing::Unsure => assert!(places <= 1, "seed {seed}: {id} in {groups}"),
-                Standing::In(group_told) => {
-                    let is_told =
-                        group.is_some_and(|line| line.starts_with(&format!("* group {group_told}: ")));
-                    assert!(is_told && places == 1, "seed {seed}: {id} in {group_told}: {groups}");
-                }
-            }
-        }
-        assert!(groups.lines().all(|line| line.matches('J').count() <= 2), "seed {seed}: {groups}");
-        for (name, ..) in &people {
-            world.reset(name);
-        }
-        world.advance(seconds(30));
-        world.run("nc: groups");
-        assert_eq!(world.received("nc"), "* nobody has checked in\n", "seed {seed}");
-    }
-}
-
-/// Connects, as a new session or as the one whose token is given, and returns the token.
-fn come(world: &mut World, name: &str, resume: Option<&str>) -> String {
-    world.connect_json(name);
-    let resume = resume.map_or(String::new(), |resume| format!(r#","resume":"{resume}""#));
-    world.run(&format!(r#"{name}: {{"op":"hello","id":1{resume}}}"#));
-    field(&world.received(name), "resume")
-}
-
-fn ask(world: &mut World, person: &mut (String, String, Standing), op: &str, id: &str, seed: u64) {
-    let (name, _, standing) = person;
-    world.received(name);
-    world.run(&format!(r#"{name}: {{"op":"{op}","lobby":"day19","participant":"{id}","id":"q"}}"#));
-    let told = world.received(name);
-    let reply = told.lines().find(|line| line.contains(r#""re":"q""#));
-    let reply = reply.unwrap_or_else(|| panic!("seed {seed}: {op} is not answered: {told}"));
-    let reply: serde_json::Value = serde_json::from_str(reply).unwrap();
-    let group = reply["group"].as_u64();
-    *standing = match (op, group, reply["error"]["code"].as_str()) {
-        ("checkin", Some(group), _) => {
-            let is_kept = !matches!(*standing, Standing::In(before) if before != group);
-            assert!(is_kept, "seed {seed}: {id} was in {standing:?}, and is in {group}");
-            Standing::In(group)
-        }
-        ("checkout", Some(_), _) => Standing::Out,
-        (_, _, Some("unknown")) => Standing::Unsure,
-        (_, _, Some("not_checked_in")) => {
-            assert!(!matches!(standing, Standing::In(_)), "seed {seed}: {id} is out: {reply}");
-            Standing::Out
-        }
-        (_, _, Some("already_checked_in")) => Standing::Out,
-        _ => *standing,
-    };
-}
-
-fn unavailable() -> AppendError {
+pub(super) fn unavailable() -> AppendError {
     AppendError::Unavailable { why: "full".into() }
 }

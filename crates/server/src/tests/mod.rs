@@ -1,5 +1,6 @@
 //! Scenes: whole shards in memory, with memory for sockets and a clock cranked by hand.
 
+mod chance;
 mod chat;
 mod coming_back;
 mod endings;

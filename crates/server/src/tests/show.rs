@@ -1,11 +1,9 @@
 //! Shows: seats that are watched, held, reserved and given back; holds that end, and commits that fail.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use expect_test::expect;
 use madang_log::{AppendError, Health};
-use serde_json::Value;
 
 use super::world::World;
 use crate::config::Config;
@@ -26,7 +24,7 @@ hold_for = "5m"
 seats = [{ section = "A", rows = "1-2", seats = "1-6", price = 50000 }]
 "#;
 
-fn world<const N: usize>(shards: usize, names: [&str; N]) -> World {
+pub(super) fn world<const N: usize>(shards: usize, names: [&str; N]) -> World {
     let (config, _) = Config::from_toml(SHOW, "scene").unwrap();
     let mut world = World::with(Config { shards, ..config });
     world.people(names);
@@ -376,122 +374,6 @@ fn socketio_clients_take_seats_too() {
         let heard = world.frames("eve").concat();
         assert!(heard.contains(r#"42["seats",{"ev":"seats","room":"hamlet/1","#), "{heard}");
         assert!(world.received("bob").contains("* seat A-1-3 held\n* seat A-1-3 reserved\n"));
-    }
-}
-
-/// What one client knows: the seats as it sees them, and what it was told of its own commands.
-#[derive(Default)]
-struct Knowledge {
-    seats: BTreeMap<String, String>,
-    watched: bool,
-}
-
-/// Random commands of several people on two shards, beside a log that is late, fails or forgets to answer: what they
-/// were told must fit together, whatever the server itself believes.
-#[test]
-fn whatever_goes_wrong_no_seat_is_two_peoples_and_every_watcher_sees_the_same() {
-    const PEOPLE: [&str; 4] = ["ann", "bob", "cho", "dan"];
-    for seed in 0..100u64 {
-        let mut random = seed;
-        let mut next = |below: u64| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 33) % below
-        };
-        let mut world = world(2, []);
-        let mut known: BTreeMap<&str, Knowledge> = BTreeMap::new();
-        // Of reservations that were acknowledged and nobody has tried to cancel: the seat and its code.
-        let mut sold: BTreeMap<String, String> = BTreeMap::new();
-        for name in PEOPLE {
-            world.connect_json(name);
-            known.insert(name, Knowledge::default());
-        }
-        for step in 0..120 {
-            let name = PEOPLE[next(4) as usize];
-            let seat = format!("A-{}-{}", 1 + next(2), 1 + next(6));
-            let op = match next(16) {
-                0..4 => format!(r#""hold","seats":["{seat}"]"#),
-                4..8 => format!(r#""reserve","seats":["{seat}"],"key":"{step}""#),
-                8 => r#""reserve""#.to_owned(),
-                9 => r#""release""#.to_owned(),
-                10 => r#""watch""#.to_owned(),
-                11 => {
-                    let Some((seat, code)) = sold.iter().nth(next(4) as usize) else { continue };
-                    let (seat, op) = (seat.clone(), format!(r#""cancel","reservation":"{code}""#));
-                    let code = sold.remove(&seat);
-                    sold.retain(|_, other| Some(&*other) != code.as_ref());
-                    op
-                }
-                12 => {
-                    world.log_of("hamlet/1").hold();
-                    continue;
-                }
-                13 => {
-                    world.log_of("hamlet/1").fail_next_append(unavailable());
-                    continue;
-                }
-                14 => {
-                    world.log_of("hamlet/1").lose_next_answer();
-                    continue;
-                }
-                _ => {
-                    world.log_of("hamlet/1").release();
-                    world.advance(Duration::from_secs(next(400)));
-                    continue;
-                }
-            };
-            world.run(&format!(r#"{name}: {{"op":{op},"performance":"hamlet/1","id":{step}}}"#));
-            PEOPLE.iter().for_each(|name| learn(&world.received(name), &mut known, name, &mut sold, seed));
-        }
-        world.log_of("hamlet/1").release();
-        world.settle();
-        // A fault that is still to come has met somebody else by then.
-        world.run(r#"ann: {"op":"hold","performance":"hamlet/1","seats":["A-1-1"]}"#);
-        world.advance(minutes(6));
-        for name in PEOPLE {
-            learn(&world.received(name), &mut known, name, &mut sold, seed);
-        }
-        world.connect_json("eve");
-        world.run(r#"eve: {"op":"watch","performance":"hamlet/1","id":1}"#);
-        let mut truth = BTreeMap::from([("eve", Knowledge::default())]);
-        let told = world.received("eve");
-        learn(&told, &mut truth, "eve", &mut BTreeMap::new(), seed);
-        let truth = &truth["eve"].seats;
-        assert!(!truth.values().any(|status| status == "held"), "seed {seed}: every hold has ended");
-        for (name, Knowledge { seats, watched }) in &known {
-            assert!(!watched || seats == truth, "seed {seed}: {name} sees {seats:?}, it is {truth:?}");
-        }
-        for (seat, code) in &sold {
-            assert_eq!(truth[seat], "reserved", "seed {seed}: {code}");
-        }
-    }
-}
-
-/// Takes in what one client was told.
-fn learn(
-    told: &str,
-    known: &mut BTreeMap<&str, Knowledge>,
-    name: &str,
-    sold: &mut BTreeMap<String, String>,
-    seed: u64,
-) {
-    let knowledge = known.get_mut(name).unwrap();
-    for line in told.lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
-        if line["ev"] == "seats" {
-            for (seat, status) in line["changes"].as_object().unwrap() {
-                knowledge.seats.insert(seat.clone(), status.as_str().unwrap().to_owned());
-            }
-        } else if line["kind"] == "show" {
-            let seats = line["seats"].as_object().unwrap().iter();
-            knowledge.seats =
-                seats.map(|(seat, is)| (seat.clone(), is.as_str().unwrap().to_owned())).collect();
-            knowledge.watched = true;
-        } else if let Some(code) = line["reservation"].as_str() {
-            for seat in line["seats"].as_array().unwrap() {
-                let before = sold.insert(seat.as_str().unwrap().to_owned(), code.to_owned());
-                assert!(before.is_none_or(|before| before == code), "seed {seed}: {seat} is sold twice");
-            }
-        }
     }
 }
 
