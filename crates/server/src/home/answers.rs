@@ -157,7 +157,7 @@ impl<N: Net> Home<N> {
             _ => None,
         };
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let echo = asked_echo.unwrap_or(chat.tongue.echoes() || chat.echo);
+        let echo = asked_echo.unwrap_or(chat.tongue.echoes());
         let nick = chat.person.nick.clone();
         let came_in = match result {
             Ok(came_in) => *came_in,

@@ -62,7 +62,9 @@ impl<N: Net> Home<N> {
             Op::Nick { nick } => self.change_nick(slot, re, nick, around),
             Op::Hello { nick, resume } => self.hello(slot, re, nick, resume.as_deref(), None, around),
             Op::Echo { on } => {
-                self.with_chat(slot, |chat| chat.echo = on);
+                if let Some(Chat { tongue: Tongue::Lines(lines), .. }) = self.conns[slot as usize].chat() {
+                    lines.echo = on;
+                }
                 self.set_echo(slot, on);
                 self.reply(slot, re.as_ref(), &Ok(Answer::Echo { on }));
             }

@@ -132,8 +132,6 @@ pub(crate) struct Chat {
     /// The log has too much to do: publishers wait.
     pub(crate) waits_for_log: bool,
     pub(crate) bucket: Bucket,
-    /// Own messages too, on text lines, for the whole connection.
-    pub(crate) echo: bool,
     /// It has said `hello`, so it has a token to come back with.
     pub(crate) is_resumable: bool,
     /// It has presented the secret that makes a host.

@@ -156,7 +156,7 @@ impl<N: Net> Home<N> {
         };
         let room = joined.room.clone();
         let Some(chat) = self.conns[slot as usize].chat() else { return };
-        let echo = chat.tongue.echoes() || chat.echo;
+        let echo = chat.tongue.echoes();
         self.enter_trail(slot, room.clone(), joined.epoch, joined.seq, false);
         self.add_membership(slot, room.clone(), echo, from);
         match self.conns[slot as usize].phase {

@@ -220,7 +220,6 @@ impl<N: Net> Home<N> {
             under_way: 0,
             waits_for_log: false,
             bucket: if is_limited { Bucket::new(per_second, now) } else { Bucket::endless() },
-            echo: false,
             is_resumable: false,
             is_host: false,
             goodbye: None,

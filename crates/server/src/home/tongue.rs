@@ -40,6 +40,8 @@ pub(crate) struct Lines {
     /// On a lobby's own listener some commands need no slash.
     pub(crate) is_lobby: bool,
     pub(crate) has_spoken: bool,
+    /// Own messages too, as long as it is text.
+    pub(crate) echo: bool,
     /// The last line before FIN was taken.
     pub(crate) is_finished: bool,
 }
@@ -52,6 +54,7 @@ impl Tongue {
             is_chunked,
             is_lobby,
             has_spoken: false,
+            echo: false,
             is_finished: false,
         })
     }
@@ -71,7 +74,7 @@ impl Tongue {
 
     /// Does a client get its own messages too where it doesn't say otherwise?
     pub(crate) fn echoes(&self) -> bool {
-        !matches!(self, Tongue::Lines(Lines { is_json: false, .. }))
+        !matches!(self, Tongue::Lines(Lines { is_json: false, echo: false, .. }))
     }
 
     /// Is its last frame written?
