@@ -75,19 +75,22 @@ fn a_websocket_speaks_json_in_frames() {
 }
 
 #[test]
-fn frames_are_encoded_once_for_a_whole_room() {
-    let mut world = World::new();
-    for nr in 0..20 {
-        let name = format!("ws{nr}");
-        world.arrive(&name, Manner::WebSocket);
-        world.frame(&name, r#"{"op":"join","room":"hall"}"#);
-    }
-    let before = world.metrics[0].encodings.get();
-    world.frame("ws0", r#"{"op":"say","room":"hall","text":"hi"}"#);
-    assert_eq!(world.metrics[0].encodings.get() - before, 1, "one batch, one form, twenty members");
-    for nr in 0..20 {
-        let frames = world.frames(&format!("ws{nr}"));
-        assert!(frames.last().unwrap().contains("\"hi\""), "{frames:?}");
+fn frames_are_encoded_once_for_a_whole_room_also_on_two_shards() {
+    for shards in [1, 2] {
+        let mut world = World::with(Config { shards, ..Config::default() });
+        for nr in 0..20 {
+            let name = format!("ws{nr}");
+            world.arrive(&name, Manner::WebSocket);
+            world.frame(&name, r#"{"op":"join","room":"hall"}"#);
+        }
+        let encodings = |world: &World| world.metrics.iter().map(|it| it.encodings.get()).sum::<u64>();
+        let before = encodings(&world);
+        world.frame("ws0", r#"{"op":"say","room":"hall","text":"hi"}"#);
+        assert_eq!(encodings(&world) - before, 1, "one batch, one form, twenty members");
+        for nr in 0..20 {
+            let frames = world.frames(&format!("ws{nr}"));
+            assert!(frames.last().unwrap().contains("\"hi\""), "{frames:?}");
+        }
     }
 }
 
@@ -169,7 +172,7 @@ fn a_key_is_good_for_all_who_call() {
 
 #[test]
 fn a_call_lists_rooms_and_reads_history() {
-    let mut world = World::with(crate::config::Config { shards: 2, ..Default::default() });
+    let mut world = World::with(Config { shards: 2, ..Default::default() });
     world.people(["jun"]);
     world.run("jun: hello");
     let rooms = call(&mut world, Op::Rooms { prefix: None, limit: 10 }).unwrap();
